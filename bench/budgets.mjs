@@ -1,0 +1,97 @@
+// The budgets of the design, each judged from this run's medians. A budget whose numbers were not measured is
+// said to be so; it never counts as met.
+import { OURS } from './sdks/adapter.mjs';
+
+const PEER = 'analytics-node';
+
+/**
+ * @typedef {import('./statistics.mjs').Spread} Spread
+ * @typedef {Record<string, Record<string, Record<string, Spread>>>} Results metric, then SDK, then key
+ * @typedef {{ what: string, budget: string, measured: string, verdict: 'met' | 'MISSED' | 'not measured' }} Verdict
+ */
+
+/**
+ * @param {Results} results
+ * @returns {Verdict[]}
+ */
+export function judge(results) {
+  const at = (/** @type {string} */ metric, /** @type {string} */ sdk, /** @type {string} */ key) =>
+    results[metric]?.[sdk]?.[key]?.median ?? NaN;
+  const ours = (/** @type {string} */ metric, /** @type {string} */ key) => at(metric, OURS, key);
+  const peer = (/** @type {string} */ metric, /** @type {string} */ key) => at(metric, PEER, key);
+
+  const throughput = ours('throughput', 'eventsPerSecond');
+  const jsonBytes = ours('outage-memory', 'jsonBytes');
+
+  return [
+    atMost('track(), memory mode, × JSON.stringify', 1.5, ours('track-call', 'ratio'), 2),
+    atLeast(
+      'track(), synchronous part, times cheaper than analytics-node',
+      10,
+      peer('track-call', 'trackNs') / ours('track-call', 'trackNs'),
+      1,
+    ),
+    atLeast(
+      'track(), all JavaScript thread time it causes, times cheaper than analytics-node',
+      10,
+      peer('track-call', 'threadNs') / ours('track-call', 'threadNs'),
+      1,
+    ),
+    atMost('track() with the spool, × JSON.stringify', 2.5, at('track-call', 'companion-spool', 'ratio'), 2),
+    atLeast('throughput, × analytics-node', 30, throughput / peer('throughput', 'eventsPerSecond'), 1),
+    atLeast('throughput, events/s', 100_000, throughput, 0),
+    atLeast(
+      'CPU per delivered event, times less than analytics-node',
+      15,
+      peer('throughput', 'cpuMicros') / ours('throughput', 'cpuMicros'),
+      1,
+    ),
+    atMost(
+      'memory per event waiting in an outage, bytes (1.3 × JSON bytes + 64)',
+      1.3 * jsonBytes + 64,
+      ours('outage-memory', 'rssPerEvent'),
+      0,
+    ),
+    atMost('added p99 event-loop delay at 5,000 events/s, ms', 1, ours('event-loop-delay', 'addedP99'), 2),
+    atLeast(
+      'bytes on the wire, times less than analytics-node',
+      4,
+      peer('throughput', 'wireBytes') / ours('throughput', 'wireBytes'),
+      1,
+    ),
+    atMost('RSS growth over 10 million events, %', 5, ours('endurance', 'growthPercent'), 1),
+  ];
+}
+
+/** @returns {Verdict} */
+function atMost(
+  /** @type {string} */ what,
+  /** @type {number} */ limit,
+  /** @type {number} */ value,
+  /** @type {number} */ digits,
+) {
+  return verdict(what, { limit, sign: '<=', value, digits, met: value <= limit });
+}
+
+/** @returns {Verdict} */
+function atLeast(
+  /** @type {string} */ what,
+  /** @type {number} */ limit,
+  /** @type {number} */ value,
+  /** @type {number} */ digits,
+) {
+  return verdict(what, { limit, sign: '>=', value, digits, met: value >= limit });
+}
+
+/**
+ * @param {string} what
+ * @param {{ limit: number, sign: string, value: number, digits: number, met: boolean }} comparison
+ * @returns {Verdict}
+ */
+function verdict(what, { limit, sign, value, digits, met }) {
+  const shownLimit = limit.toLocaleString('en-US', { maximumFractionDigits: 1 });
+  const budget = Number.isNaN(limit) ? '' : `${sign} ${shownLimit}`;
+  if (Number.isNaN(value)) return { what, budget, measured: '', verdict: 'not measured' };
+  const measured = value.toLocaleString('en-US', { maximumFractionDigits: digits });
+  return { what, budget, measured, verdict: met ? 'met' : 'MISSED' };
+}

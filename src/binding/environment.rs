@@ -1,0 +1,59 @@
+//! One Node environment (the main thread or a worker thread): its clients, and its end.
+
+use std::cell::RefCell;
+use std::sync::{Arc, Weak};
+
+use napi::bindgen_prelude::Env;
+
+use crate::client::Client;
+use crate::delivery::engine::Share;
+
+struct Environment {
+    clients: Vec<Resident>,
+    _share: Share,
+}
+
+struct Resident {
+    client: Weak<Client>,
+    /// Whether its requests can still leave when JavaScript does not run any more.
+    drains: bool,
+}
+
+thread_local! {
+    // An environment lives on one thread and a thread has one environment of this addon.
+    static ENVIRONMENT: RefCell<Option<Environment>> = const { RefCell::new(None) };
+}
+
+/// Makes sure that this environment holds a share of the engine and gives it back at its end.
+pub fn enter(env: &Env) -> napi::Result<()> {
+    let is_new = ENVIRONMENT.with_borrow(Option::is_none);
+    if is_new {
+        env.add_env_cleanup_hook((), |()| leave())?;
+        let environment = Environment { clients: Vec::new(), _share: Share::take() };
+        ENVIRONMENT.with_borrow_mut(|current| *current = Some(environment));
+    }
+    Ok(())
+}
+
+/// Remembers a client, so that it can deliver what it has when the environment ends.
+pub fn remember(client: &Arc<Client>, drains: bool) {
+    let resident = Resident { client: Arc::downgrade(client), drains };
+    ENVIRONMENT.with_borrow_mut(|current| {
+        if let Some(environment) = current {
+            environment.clients.retain(|resident| resident.client.strong_count() > 0);
+            environment.clients.push(resident);
+        }
+    });
+}
+
+/// Delivers what the clients still have, each for at most its `exitTimeout`, then lets go of the engine; the
+/// last environment to do so joins the engine's thread.
+fn leave() {
+    let Some(environment) = ENVIRONMENT.with_borrow_mut(Option::take) else { return };
+    for resident in environment.clients.iter().filter(|resident| resident.drains) {
+        if let Some(client) = resident.client.upgrade() {
+            let left = client.drain(client.exit_timeout());
+            tracing::debug!(left, "environment ended");
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! The border to Node: the only code that knows napi, and a thin one. JSON text crosses, never objects.
+//!
+//! What happens in the engine reaches JavaScript in one way: it is written into a [`mailbox`], and a weak,
+//! bounded thread-safe function of capacity one says that there is mail. JavaScript then takes all of it with
+//! one call. A full queue means that JavaScript has been told already, so nothing can be lost on the way.
+
+mod bridge;
+mod environment;
+mod mailbox;
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::time::Duration;
+
+use napi::bindgen_prelude::{Env, JsValue};
+use napi::{JsString, sys};
+use napi_derive::napi;
+
+use crate::client::{Client, Environment};
+use crate::config::Options;
+use crate::delivery::transport::callback::CallbackTransport;
+use crate::delivery::transport::http::HttpTransport;
+use crate::delivery::transport::{Failure, Response, Transport};
+use crate::error::{Error, ErrorKind};
+use crate::event::{EventType, MAX_EVENT_BYTES, Parts};
+use crate::stats::Refusal;
+use mailbox::{Mailbox, Wake};
+
+/// An option that can't be used, for the face to throw.
+#[napi(object)]
+pub struct OptionProblem {
+    /// Stable error code.
+    pub code: String,
+    /// What to do.
+    pub message: String,
+    /// The option at fault.
+    pub field: Option<String>,
+    /// What it may be.
+    pub limit: Option<String>,
+}
+
+impl From<&Error> for OptionProblem {
+    fn from(error: &Error) -> Self {
+        Self {
+            code: error.kind().code().into(),
+            message: error.to_string(),
+            field: error.field().map(Into::into),
+            limit: error.limit().map(Into::into),
+        }
+    }
+}
+
+/// Checks options (JSON text) as the constructor will; `null` when they can be used.
+#[napi]
+pub fn check_options(options: String) -> Option<OptionProblem> {
+    let check = || {
+        let config = parse(&options)?.build()?;
+        HttpTransport::new(&config).map(drop)
+    };
+    check().err().as_ref().map(OptionProblem::from)
+}
+
+fn parse(options: &str) -> Result<Options, Error> {
+    // serde's text may quote a value, so it goes no further.
+    serde_json::from_str(options).map_err(|_| {
+        let text = "An option has the wrong type. See the options table of the README.";
+        Error::new(ErrorKind::OptionInvalid, text)
+    })
+}
+
+fn to_napi(error: &Error) -> napi::Error {
+    napi::Error::from_reason(error.to_string())
+}
+
+/// What the flags of `enqueue` mean. The lowest three bits are the index of the event type.
+mod flag {
+    pub const TYPE: u32 = 0b111;
+    pub const CONTEXT: u32 = 1 << 3;
+    pub const MESSAGE_ID: u32 = 1 << 4;
+    pub const TIMESTAMP: u32 = 1 << 5;
+    pub const INTEGRATIONS: u32 = 1 << 6;
+    pub const TRACKED: u32 = 1 << 7;
+}
+
+/// One client of the engine. The face alone uses it.
+#[napi]
+pub struct NativeClient {
+    client: Arc<Client>,
+    mailbox: Arc<Mailbox>,
+    callback: Option<Arc<CallbackTransport>>,
+}
+
+#[napi]
+impl NativeClient {
+    /// Starts a client. `wake` is called when there is mail to take; `logLevel` is 0 (silent) to 5 (trace);
+    /// with `usesCallback` requests come as mail instead of being sent.
+    #[napi(constructor)]
+    pub fn new(
+        env: Env,
+        options: String,
+        wake: Wake,
+        log_level: u32,
+        uses_callback: bool,
+    ) -> napi::Result<Self> {
+        let config = parse(&options).and_then(Options::build).map_err(|error| to_napi(&error))?;
+        let mailbox = Arc::new(Mailbox::new(wake));
+        let name = bridge::register(&mailbox, log_level);
+        let (transport, callback): (Arc<dyn Transport>, _) = if uses_callback {
+            let outlet = Arc::clone(&mailbox);
+            let send = Box::new(move |number, request| outlet.post_request(number, &request));
+            let transport = Arc::new(CallbackTransport::new(send, config.request_timeout));
+            (Arc::clone(&transport) as Arc<dyn Transport>, Some(transport))
+        } else {
+            (Arc::new(HttpTransport::new(&config).map_err(|error| to_napi(&error))?), None)
+        };
+        environment::enter(&env)?;
+        let observer = Arc::clone(&mailbox);
+        let client = Client::start(config, Environment::default(), observer, transport, name)
+            .map_err(|error| to_napi(&error))?;
+        let client = Arc::new(client);
+        environment::remember(&client, callback.is_none());
+        Ok(Self { client, mailbox, callback })
+    }
+
+    /// Takes one event in: its JSON text and its flags. Returns its sequence number from 1, or minus the
+    /// number of the reason it was refused for.
+    #[napi]
+    #[allow(clippy::cast_precision_loss, reason = "2^53 events are a few centuries of the fastest caller")]
+    pub fn enqueue(&self, text: JsString, flags: u32) -> f64 {
+        let index = (flags & flag::TYPE) as usize;
+        let Some(&event_type) = EventType::ALL.get(index) else { return refused(Refusal::Malformed) };
+        let parts = Parts {
+            context: flags & flag::CONTEXT != 0,
+            message_id: flags & flag::MESSAGE_ID != 0,
+            timestamp: flags & flag::TIMESTAMP != 0,
+            integrations: flags & flag::INTEGRATIONS != 0,
+        };
+        let tracked = flags & flag::TRACKED != 0;
+        let accepted = with_utf8(&text, |text| match text {
+            Some(text) => self.client.enqueue(text, event_type, parts, tracked),
+            None => {
+                self.client.refuse(Refusal::TooLarge);
+                Err(Refusal::TooLarge)
+            }
+        });
+        accepted.map_or_else(refused, |sequence| sequence as f64)
+    }
+
+    /// Counts a call that the face refused, by the number of its reason.
+    #[napi]
+    pub fn refuse(&self, reason: u32) {
+        if let Some(&reason) = Refusal::ALL.get((reason as usize).wrapping_sub(1)) {
+            self.client.refuse(reason);
+        }
+    }
+
+    /// Begins a flush; its report comes as mail under this id. A negative timeout means none.
+    #[napi]
+    pub fn flush(&self, id: u32, timeout_ms: f64, closes: bool) {
+        self.client.flush(id, Duration::try_from_secs_f64(timeout_ms / 1_000.0).ok(), closes);
+    }
+
+    /// Blocks until nothing is pending, for at most `exitTimeout`. For the exit handler only. Returns what
+    /// is still pending.
+    #[napi]
+    #[allow(clippy::cast_precision_loss, reason = "far below 2^53")]
+    pub fn drain(&self) -> f64 {
+        self.client.drain(self.client.exit_timeout()) as f64
+    }
+
+    /// The counters as JSON text.
+    #[napi]
+    pub fn stats(&self) -> String {
+        serde_json::to_string(&self.client.stats()).unwrap_or_default()
+    }
+
+    /// Which notices to post beside those of tracked events and flushes: a set of bits.
+    #[napi]
+    pub fn set_interest(&self, bits: u32) {
+        self.mailbox.set_interest(bits);
+    }
+
+    /// Takes all mail: a JSON array, oldest first.
+    #[napi]
+    pub fn take_mail(&self) -> String {
+        self.mailbox.take()
+    }
+
+    /// The application's answer to a request that came as mail. A status of 0 stands for no answer, with
+    /// `timedOut` telling why; headers are a JSON object with names in lower case.
+    #[napi]
+    pub fn answer(&self, number: u32, status: u32, headers: String, timed_out: bool) {
+        let Some(callback) = &self.callback else { return };
+        let failure = if timed_out { Failure::Timeout } else { Failure::Network };
+        let answer = match u16::try_from(status) {
+            Ok(status) if status > 0 => Ok(Response { status, headers: header_list(&headers) }),
+            _ => Err(failure),
+        };
+        callback.answer(number, answer);
+    }
+}
+
+fn header_list(json: &str) -> Vec<(String, String)> {
+    serde_json::from_str::<std::collections::BTreeMap<String, String>>(json)
+        .map(|headers| headers.into_iter().collect())
+        .unwrap_or_default()
+}
+
+fn refused(reason: Refusal) -> f64 {
+    let position = Refusal::ALL.iter().position(|&known| known == reason).unwrap_or_default();
+    -f64::from(u32::try_from(position + 1).unwrap_or(u32::MAX))
+}
+
+/// Lets `look` see the string as UTF-8, or `None` when it is over the limit of an event.
+///
+/// One call and one copy into memory that is used again: the usual two calls (measure, then copy into a new
+/// allocation) cost more than everything else `track()` does here.
+fn with_utf8<T>(text: &JsString, look: impl FnOnce(Option<&[u8]>) -> T) -> T {
+    // Node cuts at a character: one that does not fit leaves at most 3 bytes empty, and 1 is for the NUL.
+    const ROOM: usize = MAX_EVENT_BYTES + 8;
+    thread_local! {
+        static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; ROOM]);
+    }
+    SCRATCH.with_borrow_mut(|scratch| {
+        let value = text.value();
+        let mut length = 0;
+        // SAFETY: `value` is a live handle of the current call, and the buffer is valid for the length given.
+        let status = unsafe {
+            sys::napi_get_value_string_utf8(
+                value.env,
+                value.value,
+                scratch.as_mut_ptr().cast(),
+                scratch.len(),
+                &raw mut length,
+            )
+        };
+        if status != sys::Status::napi_ok {
+            return look(Some(b""));
+        }
+        look(scratch.get(..length).filter(|text| text.len() <= MAX_EVENT_BYTES))
+    })
+}

@@ -1,0 +1,75 @@
+//! What is said of an event that was given up: to its caller, to `error` listeners, to the log.
+
+use crate::stats::DropReason;
+
+/// An accepted event that will not be delivered.
+#[derive(Clone, Debug)]
+pub struct DeadLetter {
+    /// Its place in the order of acceptance.
+    pub sequence: u64,
+    /// Somebody waits for this event's own fate.
+    pub tracked: bool,
+    /// The sealed JSON.
+    pub bytes: Box<[u8]>,
+}
+
+/// Why events were given up, once for all that shared the fate.
+#[derive(Clone, Debug)]
+pub struct Cause {
+    /// The reason they are counted under.
+    pub reason: DropReason,
+    /// The HTTP status, where an answer ended them.
+    pub status: Option<u16>,
+    /// Requests that carried them.
+    pub attempts: u32,
+}
+
+impl Cause {
+    /// What happened and what to do. The starts of these texts are those of the requirements
+    /// (troubleshooting, "Error Messages Reference").
+    #[must_use]
+    pub fn message(&self) -> String {
+        let status = self.status.map(status_line);
+        let answer = status.as_deref().unwrap_or("No answer");
+        let after = format!("given up after {} attempts", self.attempts);
+        match self.reason {
+            DropReason::Rejected => format!("{answer}: Segment refused this event. Check its shape and size, and that host and path are Segment's."),
+            DropReason::Unauthorized => format!("{answer}: Segment refused the write key. Check the write key and the region of the source."),
+            DropReason::RateLimited => format!("{answer}: rate limited for too long, {after}. Send fewer events or raise maxRateLimitDuration."),
+            DropReason::Server => format!("{answer}: {after}. Check Segment's status page; raise maxRetries or maxEventAge to wait for longer."),
+            DropReason::Redirect => format!("{answer}: redirects are never followed, {after}. Check host, path and any proxy on the way."),
+            DropReason::Network => format!("Connection failed: {after}. Check DNS, firewall, proxy and TLS certificates."),
+            DropReason::Timeout => format!("Network timeout: {after}. Check connectivity or raise httpRequestTimeout."),
+            DropReason::QueueFull => "The queue was full and overflow is 'drop-oldest'. Raise maxQueueBytes or track less.".into(),
+            DropReason::Expired => format!("Older than maxEventAge, {after}."),
+            DropReason::Unflushed => "The client was closed before this event could be delivered. Give closeAndFlush() a longer timeout.".into(),
+        }
+    }
+}
+
+/// `400 Bad Request`
+#[must_use]
+pub fn status_line(status: u16) -> String {
+    let name = reqwest::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
+    name.map_or_else(|| status.to_string(), |name| format!("{status} {name}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_start_as_the_requirements_say() {
+        let text = |reason, status| Cause { reason, status, attempts: 3 }.message();
+        for (reason, status, start) in [
+            (DropReason::Rejected, Some(400), "400 Bad Request"),
+            (DropReason::Unauthorized, Some(401), "401 Unauthorized"),
+            (DropReason::Server, Some(500), "500 Internal Server Error"),
+            (DropReason::Network, None, "Connection failed"),
+            (DropReason::Timeout, None, "Network timeout"),
+        ] {
+            assert!(text(reason, status).starts_with(start), "{}", text(reason, status));
+        }
+        assert!(text(DropReason::Server, Some(599)).starts_with("599: given up after 3 attempts"));
+    }
+}

@@ -1,0 +1,110 @@
+//! What the engine tells its owner. The owner says what it listens to, so that silence costs nothing.
+
+use std::time::Duration;
+
+use super::dead_letter::{Cause, DeadLetter};
+use crate::stats::Stats;
+
+/// What an owner listens to beside the events it tracks and the flushes it asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "five independent subscriptions")]
+pub struct Interest {
+    /// Every delivered event.
+    pub delivered: bool,
+    /// Every dropped event.
+    pub dropped: bool,
+    /// Each attempt.
+    pub requests: bool,
+    /// Each answer.
+    pub responses: bool,
+    /// The moments at which nothing is pending any more.
+    pub drained: bool,
+}
+
+/// What a flush came to.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The counters at that moment.
+    pub stats: Stats,
+    /// How long it took.
+    pub duration: Duration,
+    /// What closing left over, handed back.
+    pub unflushed: Vec<Box<[u8]>>,
+}
+
+/// A delivered event.
+#[derive(Clone, Debug)]
+pub struct Delivered {
+    /// Its place in the order of acceptance.
+    pub sequence: u64,
+    /// The sealed JSON.
+    pub bytes: Box<[u8]>,
+}
+
+/// One thing that happened. None of them holds the write key or an authorization header.
+#[derive(Clone, Debug)]
+pub enum Notice {
+    /// Segment has these.
+    Delivered {
+        /// Requests that carried them.
+        attempts: u32,
+        /// Those somebody waits for, or all when [`Interest::delivered`].
+        events: Vec<Delivered>,
+    },
+    /// These were given up.
+    Dropped {
+        /// Why.
+        cause: Cause,
+        /// Those somebody waits for, or all when [`Interest::dropped`].
+        events: Vec<DeadLetter>,
+    },
+    /// A request is about to be sent.
+    Request {
+        /// Where to.
+        url: String,
+        /// Its headers.
+        headers: Vec<(String, String)>,
+        /// Its JSON, uncompressed and without the key.
+        body: Vec<u8>,
+    },
+    /// An answer came.
+    Response {
+        /// Where from.
+        url: String,
+        /// Its status.
+        status: u16,
+        /// Its headers, names in lower case.
+        headers: Vec<(String, String)>,
+        /// The JSON of the request, uncompressed and without the key.
+        body: Vec<u8>,
+    },
+    /// Nothing is pending.
+    Drained,
+    /// A flush is over.
+    Flushed {
+        /// The owner's name for it.
+        id: u32,
+        /// What it came to.
+        report: Box<Report>,
+    },
+}
+
+/// Somebody who is told. Called on the engine's thread and on the caller's; it must not block.
+pub trait Observer: Send + Sync {
+    /// What to tell.
+    fn interest(&self) -> Interest;
+    /// Something happened.
+    fn notify(&self, notice: Notice);
+}
+
+/// Nobody.
+#[derive(Debug)]
+pub struct Unobserved;
+
+impl Observer for Unobserved {
+    fn interest(&self) -> Interest {
+        Interest::default()
+    }
+
+    fn notify(&self, _: Notice) {}
+}

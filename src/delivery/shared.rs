@@ -1,0 +1,254 @@
+//! What the caller's thread and the engine's thread share: the books behind one lock, and who is told.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use fastrand::Rng;
+use tokio::sync::Notify;
+
+use super::batch::Batch;
+use super::clock::Clock;
+use super::dead_letter::{Cause, DeadLetter};
+use super::encode::Encoder;
+use super::ledger::{Ended, Ledger, Plan};
+use super::notice::{Delivered, Notice, Observer};
+use crate::config::Config;
+use crate::queue::Entry;
+use crate::stats::{DropReason, Refusal, Stats};
+
+/// One client, seen from both threads.
+pub struct Shared {
+    /// How it was set up.
+    pub config: Config,
+    /// Writes its bodies.
+    pub encoder: Encoder,
+    /// Its time.
+    pub clock: Arc<dyn Clock>,
+    /// Whom it tells.
+    pub observer: Arc<dyn Observer>,
+    /// Wakes its worker.
+    pub wake: Notify,
+    /// The span that all its lines belong to.
+    pub span: tracing::Span,
+    ledger: Mutex<Ledger>,
+    settled: Condvar,
+    generator: Mutex<Rng>,
+}
+
+impl Shared {
+    /// A client that has not started.
+    #[must_use]
+    pub fn new(
+        config: Config,
+        clock: Arc<dyn Clock>,
+        generator: Rng,
+        observer: Arc<dyn Observer>,
+        span: tracing::Span,
+    ) -> Self {
+        Self {
+            encoder: Encoder::new(Some(&config.write_key)),
+            ledger: Mutex::new(Ledger::new(&config)),
+            config,
+            clock,
+            observer,
+            wake: Notify::new(),
+            span,
+            settled: Condvar::new(),
+            generator: Mutex::new(generator),
+        }
+    }
+
+    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        // Nothing panics while it holds the lock; if something did, the counters are still the best there are.
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Chance, for jitter.
+    pub fn with_generator<T>(&self, draw: impl FnOnce(&mut Rng) -> T) -> T {
+        draw(&mut self.generator.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Takes an event in, or says why not.
+    ///
+    /// # Errors
+    /// [`Refusal::Closed`] or [`Refusal::QueueFull`].
+    pub fn accept(&self, bytes: Box<[u8]>, tracked: bool) -> Result<u64, Refusal> {
+        let accepted = self.ledger().accept(bytes, tracked, self.clock.elapsed())?;
+        if accepted.wake {
+            self.wake.notify_one();
+        }
+        if !accepted.evicted.is_empty() {
+            let cause = Cause { reason: DropReason::QueueFull, status: None, attempts: 0 };
+            self.span.in_scope(|| self.report_dropped(cause, &accepted.evicted));
+            self.conclude(accepted.ended);
+        }
+        Ok(accepted.sequence)
+    }
+
+    /// Counts a call that was not accepted.
+    pub fn refuse(&self, reason: Refusal) -> Refusal {
+        self.span.in_scope(|| tracing::debug!(?reason, "event refused"));
+        self.ledger().refuse(reason)
+    }
+
+    /// The counters as they are now.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.ledger().stats(self.clock.elapsed())
+    }
+
+    /// The next batch, if one should leave now.
+    pub fn take(&self) -> Option<Batch> {
+        self.ledger().take(&self.config, self.encoder.envelope_length(), self.clock.elapsed())
+    }
+
+    /// What the worker does next.
+    pub fn plan(&self) -> Plan {
+        self.ledger().plan(&self.config, self.encoder.envelope_length(), self.clock.elapsed())
+    }
+
+    /// Divides a batch in flight; `None` when it is a single event.
+    pub fn split(&self, batch: &Batch) -> Option<[Batch; 2]> {
+        self.ledger().split(batch)
+    }
+
+    /// Counts one attempt.
+    pub fn sent(&self, raw: usize, on_the_wire: usize, repeated: bool) {
+        self.ledger().sent(raw, on_the_wire, repeated);
+    }
+
+    /// Counts one attempt that brought no 2xx.
+    pub fn failed(&self) {
+        self.ledger().failed();
+    }
+
+    /// Segment has the batch.
+    pub fn deliver(&self, batch: &Batch, attempts: u32) {
+        tracing::debug!(events = batch.entries().len(), attempts, "batch delivered");
+        let all = self.observer.interest().delivered;
+        let events: Vec<_> = batch
+            .entries()
+            .iter()
+            .filter(|entry| all || entry.tracked)
+            .map(|entry| Delivered { sequence: entry.sequence, bytes: entry.bytes.clone() })
+            .collect();
+        let ended = self.ledger().deliver(batch, self.clock.elapsed());
+        if !events.is_empty() {
+            self.observer.notify(Notice::Delivered { attempts, events });
+        }
+        self.conclude(ended);
+    }
+
+    /// The first `count` events of the batch are given up; the rest stays in flight.
+    pub fn give_up(&self, batch: &Batch, count: usize, cause: Cause) -> Batch {
+        let ended = self.ledger().give_up(batch, count, cause.reason, self.clock.elapsed());
+        self.report_dropped(cause, batch.entries().get(..count).unwrap_or(batch.entries()));
+        self.conclude(ended);
+        batch.without_first(count)
+    }
+
+    /// Gives up what is older than `maxEventAge` and returns the rest.
+    pub fn drop_expired(&self, batch: Batch, attempts: u32) -> Batch {
+        let now = self.clock.elapsed();
+        let expired = |entry: &&Entry| {
+            now.saturating_sub(Duration::from_millis(entry.accepted_at_ms)) > self.config.max_event_age
+        };
+        match batch.entries().iter().take_while(expired).count() {
+            0 => batch,
+            count => self.give_up(&batch, count, Cause { reason: DropReason::Expired, status: None, attempts }),
+        }
+    }
+
+    /// Begins a flush of everything accepted so far; its end is a [`Notice::Flushed`].
+    pub fn flush(&self, id: u32, timeout: Option<Duration>, closes: bool) {
+        let ended = self.ledger().flush(id, timeout, closes, self.clock.elapsed());
+        match ended {
+            Some(ended) => self.report_flushed(vec![ended]),
+            None => self.wake.notify_one(),
+        }
+        if closes {
+            self.wake.notify_one();
+        }
+    }
+
+    /// Sends what waits and accepts nothing more.
+    pub fn close(&self) {
+        self.ledger().close();
+        self.wake.notify_one();
+    }
+
+    /// Ends the flushes whose time is up; true when everything pending was abandoned with one.
+    pub fn expire(&self) -> bool {
+        let (ended, abandoned) = self.ledger().expire(self.clock.elapsed());
+        if let Some(abandoned) = &abandoned {
+            self.report_abandoned(abandoned);
+        }
+        self.conclude(ended);
+        abandoned.is_some()
+    }
+
+    /// Blocks the calling thread until nothing is pending or the time is up. Only for ways out of the
+    /// process, when there is no loop left to block. Returns what is still pending.
+    pub fn drain(&self, timeout: Duration) -> u64 {
+        let deadline = Instant::now() + timeout;
+        let mut ledger = self.ledger();
+        ledger.request_flush();
+        self.wake.notify_one();
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if ledger.pending() == 0 || left.is_zero() {
+                return ledger.pending();
+            }
+            let waited = self.settled.wait_timeout(ledger, left);
+            ledger = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    fn report_abandoned(&self, abandoned: &[Batch]) {
+        for batch in abandoned.iter().filter(|batch| !batch.entries().is_empty()) {
+            let cause = Cause { reason: DropReason::Unflushed, status: None, attempts: 0 };
+            self.report_dropped(cause, batch.entries());
+        }
+    }
+
+    fn report_dropped(&self, cause: Cause, entries: &[Entry]) {
+        tracing::warn!(
+            events = entries.len(),
+            reason = cause.reason.name(),
+            status = cause.status,
+            attempts = cause.attempts,
+            "events dropped"
+        );
+        let all = self.observer.interest().dropped;
+        let letter = |entry: &Entry| DeadLetter {
+            sequence: entry.sequence,
+            tracked: entry.tracked,
+            bytes: entry.bytes.clone(),
+        };
+        let events: Vec<_> = entries.iter().filter(|entry| all || entry.tracked).map(letter).collect();
+        if !events.is_empty() {
+            self.observer.notify(Notice::Dropped { cause, events });
+        }
+    }
+
+    /// After events were settled: tells whoever waits for the moment.
+    fn conclude(&self, ended: Vec<Ended>) {
+        self.settled.notify_all();
+        self.report_flushed(ended);
+        if self.observer.interest().drained && self.ledger().pending() == 0 {
+            self.observer.notify(Notice::Drained);
+        }
+    }
+
+    fn report_flushed(&self, ended: Vec<Ended>) {
+        for Ended { id, report } in ended {
+            self.observer.notify(Notice::Flushed { id, report: Box::new(report) });
+        }
+    }
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Shared").field("config", &self.config).finish_non_exhaustive()
+    }
+}

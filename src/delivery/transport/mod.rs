@@ -1,0 +1,59 @@
+//! How a request leaves: over HTTP by the engine, or through a callback of the application.
+
+pub mod callback;
+pub mod http;
+
+use std::future::Future;
+use std::pin::Pin;
+
+use url::Url;
+
+/// The most an answer's body may hold; the rest is not read.
+pub const MAX_RESPONSE_BYTES: usize = 64 * 1024;
+
+/// One attempt.
+pub struct Request {
+    /// Where to.
+    pub endpoint: Url,
+    /// Names in the case they are sent in. Holds the authorization: never log it.
+    pub headers: Vec<(String, String)>,
+    /// The body as it goes on the wire.
+    pub body: Vec<u8>,
+}
+
+/// An answer of any status.
+#[derive(Clone, Debug, Default)]
+pub struct Response {
+    /// HTTP status.
+    pub status: u16,
+    /// Names in lower case.
+    pub headers: Vec<(String, String)>,
+}
+
+impl Response {
+    /// The first header of this name (in lower case).
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(header, _)| header == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// No answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// DNS, connect, TLS or a broken connection.
+    Network,
+    /// Not complete in time.
+    Timeout,
+}
+
+/// The answer to come.
+pub type Answer<'a> = Pin<Box<dyn Future<Output = Result<Response, Failure>> + Send + 'a>>;
+
+/// Sends requests. It neither retries nor follows redirects.
+pub trait Transport: Send + Sync {
+    /// Sends one request and reads the whole answer, within the configured time.
+    fn send(&self, request: Request) -> Answer<'_>;
+    /// Whether bodies may be compressed on this way.
+    fn compresses(&self) -> bool;
+}

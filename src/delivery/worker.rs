@@ -1,0 +1,313 @@
+//! One client's loop on the engine's thread, and the life of one batch.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+
+use super::batch::Batch;
+use super::dead_letter::Cause;
+use super::encode::Encoder;
+use super::notice::Notice;
+use super::retry::{self, Verdict};
+use super::shared::Shared;
+use super::transport::{Failure, Request, Response, Transport};
+use crate::stats::DropReason;
+
+/// Delivers until the client is closed and empty.
+pub async fn run(shared: Arc<Shared>, transport: Arc<dyn Transport>) {
+    let courier = Courier::new(&shared, transport);
+    let mut deliveries = FuturesUnordered::new();
+    loop {
+        while let Some(batch) = shared.take() {
+            deliveries.push(courier.deliver(batch));
+        }
+        let plan = shared.plan();
+        if plan.finished {
+            break;
+        }
+        tokio::select! {
+            () = shared.wake.notified() => {}
+            Some(()) = deliveries.next() => {}
+            () = sleep(plan.due_in) => {}
+        }
+        if shared.expire() {
+            // Closing ran out of time: what was in flight is handed back, so its requests end here.
+            deliveries.clear();
+        }
+    }
+    tracing::debug!("client closed");
+}
+
+async fn sleep(duration: Option<Duration>) {
+    match duration {
+        Some(duration) => tokio::time::sleep(duration).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Carries batches to their fate. All of a client's batches share the gate that a rate limit closes.
+struct Courier<'a> {
+    shared: &'a Shared,
+    transport: Arc<dyn Transport>,
+    /// Writes bodies for those who listen to requests.
+    without_key: Encoder,
+    route: Mutex<Route>,
+}
+
+/// What batches learn from each other.
+#[derive(Debug)]
+struct Route {
+    compression: Compression,
+    /// Nobody sends before this moment of the client's clock.
+    open_from: Duration,
+    /// Since when Segment has answered with nothing but rate limits.
+    limited_since: Option<Duration>,
+}
+
+/// Whether the other side takes gzip.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Compression {
+    Untested,
+    Taken,
+    Refused,
+}
+
+/// How often a batch, and the batch it was split from, was sent.
+#[derive(Clone, Copy, Debug, Default)]
+struct Attempts {
+    /// Requests that carried these events.
+    sent: u32,
+    /// Requests with exactly these events.
+    of_this_batch: u32,
+    /// Of those, the ones that count against `maxRetries`.
+    failures: u32,
+    first_failure: Option<Duration>,
+}
+
+enum Next {
+    Settled,
+    Again(Batch),
+    Halves([Batch; 2]),
+}
+
+impl<'a> Courier<'a> {
+    fn new(shared: &'a Shared, transport: Arc<dyn Transport>) -> Self {
+        let route = Route { compression: Compression::Untested, open_from: Duration::ZERO, limited_since: None };
+        Self { shared, transport, without_key: Encoder::new(None), route: Mutex::new(route) }
+    }
+
+    fn with_route<T>(&self, look: impl FnOnce(&mut Route) -> T) -> T {
+        look(&mut self.route.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Sends a batch until every event in it is settled, halving it where Segment refuses it.
+    async fn deliver(&self, batch: Batch) {
+        let mut open = vec![(batch, Attempts::default())];
+        while let Some((mut batch, mut attempts)) = open.pop() {
+            loop {
+                match self.attempt(batch, &mut attempts).await {
+                    Next::Settled => break,
+                    Next::Again(same) => batch = same,
+                    Next::Halves([left, right]) => {
+                        let inherited = Attempts { sent: attempts.sent, ..Attempts::default() };
+                        open.push((right, inherited));
+                        open.push((left, inherited));
+                        break;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn attempt(&self, batch: Batch, attempts: &mut Attempts) -> Next {
+        let batch = self.shared.drop_expired(batch, attempts.sent);
+        if batch.entries().is_empty() {
+            return Next::Settled;
+        }
+        if self.shared.config.disable {
+            self.shared.deliver(&batch, 0);
+            return Next::Settled;
+        }
+        if let Some(closed_for) = self.gate() {
+            self.shared.clock.pause(closed_for).await;
+            return Next::Again(batch);
+        }
+        let answer = self.send(&batch, attempts).await;
+        let (verdict, status) = self.judge(&answer);
+        match verdict {
+            Verdict::Delivered => {
+                self.shared.deliver(&batch, attempts.sent);
+                Next::Settled
+            }
+            Verdict::Split => match self.shared.split(&batch) {
+                Some(halves) => Next::Halves(halves),
+                None => self.give_up(&batch, DropReason::Rejected, status, attempts),
+            },
+            Verdict::Drop(reason) => self.give_up(&batch, reason, status, attempts),
+            Verdict::Throttled(pause) => {
+                if self.close_gate(pause) {
+                    Next::Again(batch)
+                } else {
+                    self.give_up(&batch, DropReason::RateLimited, status, attempts)
+                }
+            }
+            Verdict::Retry(reason) => self.back_off(batch, reason, status, attempts).await,
+        }
+    }
+
+    fn give_up(&self, batch: &Batch, reason: DropReason, status: Option<u16>, attempts: &Attempts) -> Next {
+        let cause = Cause { reason, status, attempts: attempts.sent };
+        self.shared.give_up(batch, batch.entries().len(), cause);
+        Next::Settled
+    }
+
+    async fn back_off(
+        &self,
+        batch: Batch,
+        reason: DropReason,
+        status: Option<u16>,
+        attempts: &mut Attempts,
+    ) -> Next {
+        let now = self.shared.clock.elapsed();
+        attempts.failures += 1;
+        let since = *attempts.first_failure.get_or_insert(now);
+        let config = &self.shared.config;
+        let spent = config.max_retries.is_some_and(|retries| attempts.failures > retries);
+        if spent || now.saturating_sub(since) >= config.max_total_backoff {
+            return self.give_up(&batch, reason, status, attempts);
+        }
+        let pause = self.shared.with_generator(|generator| retry::backoff(attempts.failures, generator));
+        tracing::info!(
+            reason = reason.name(),
+            status,
+            attempts = attempts.sent,
+            pause_ms = pause.as_millis(),
+            "delivery failed, trying again"
+        );
+        self.shared.clock.pause(pause).await;
+        Next::Again(batch)
+    }
+
+    /// How long the client still has to wait.
+    fn gate(&self) -> Option<Duration> {
+        let now = self.shared.clock.elapsed();
+        self.with_route(|route| route.open_from.checked_sub(now)).filter(|left| !left.is_zero())
+    }
+
+    /// Makes the whole client wait; false when it has been rate limited for too long already.
+    fn close_gate(&self, pause: Duration) -> bool {
+        let now = self.shared.clock.elapsed();
+        let pause = self.shared.with_generator(|generator| retry::spread(pause, generator));
+        tracing::info!(pause_ms = pause.as_millis(), "rate limited, waiting");
+        self.with_route(|route| {
+            let since = *route.limited_since.get_or_insert(now);
+            route.open_from = route.open_from.max(now + pause);
+            now.saturating_sub(since) < self.shared.config.max_rate_limit
+        })
+    }
+
+    fn judge(&self, answer: &Result<Response, Failure>) -> (Verdict, Option<u16>) {
+        let (verdict, status) = match answer {
+            Err(Failure::Network) => (Verdict::Retry(DropReason::Network), None),
+            Err(Failure::Timeout) => (Verdict::Retry(DropReason::Timeout), None),
+            Ok(response) => {
+                let pause = retry::requested_pause(
+                    response.header("retry-after"),
+                    response.header("x-ratelimit-reset"),
+                    self.shared.clock.wall(),
+                );
+                (retry::classify(response.status, pause), Some(response.status))
+            }
+        };
+        if !matches!(verdict, Verdict::Throttled(_)) {
+            self.with_route(|route| route.limited_since = None);
+        }
+        if verdict != Verdict::Delivered {
+            self.shared.failed();
+        }
+        (verdict, status)
+    }
+
+    /// One attempt, and a second without compression where compression may be what was refused.
+    async fn send(&self, batch: &Batch, attempts: &mut Attempts) -> Result<Response, Failure> {
+        let compression = self.with_route(|route| route.compression);
+        let gzip =
+            self.shared.config.gzip && self.transport.compresses() && compression != Compression::Refused;
+        let answer = self.exchange(batch, attempts, gzip).await;
+        let Ok(response) = &answer else { return answer };
+        let learned = match response.status {
+            200..=299 if gzip => Some(Compression::Taken),
+            // A 400 speaks of the content once this route has taken gzip before.
+            400 if gzip && compression == Compression::Untested => None,
+            415 if gzip => None,
+            _ => return answer,
+        };
+        if let Some(learned) = learned {
+            self.with_route(|route| route.compression = learned);
+            return answer;
+        }
+        let plain = self.exchange(batch, attempts, false).await;
+        if matches!(&plain, Ok(response) if (200..=299).contains(&response.status)) {
+            tracing::info!("compressed bodies are refused here, sending plain ones from now on");
+            self.with_route(|route| route.compression = Compression::Refused);
+        }
+        plain
+    }
+
+    #[tracing::instrument(level = "debug", skip_all, fields(batch = batch.id, events = batch.entries().len()))]
+    async fn exchange(&self, batch: &Batch, attempts: &mut Attempts, gzip: bool) -> Result<Response, Failure> {
+        attempts.sent += 1;
+        attempts.of_this_batch += 1;
+        let config = &self.shared.config;
+        let events = || batch.entries().iter().map(|entry| &*entry.bytes);
+        let sent_at = self.shared.clock.wall();
+        // Writing to memory does not fail; if it ever did, the batch would be tried again.
+        let body = self.shared.encoder.encode(events(), sent_at, gzip).map_err(|_| Failure::Network)?;
+        let mut headers = headers(&config.node_version, gzip, attempts.of_this_batch);
+        let interest = self.shared.observer.interest();
+        let seen = (interest.requests || interest.responses)
+            .then(|| self.without_key.encode(events(), sent_at, false).map(|body| body.bytes).unwrap_or_default());
+        if let (true, Some(body)) = (interest.requests, &seen) {
+            self.shared.observer.notify(Notice::Request {
+                url: config.endpoint.to_string(),
+                headers: headers.clone(),
+                body: body.clone(),
+            });
+        }
+        let credentials = BASE64_STANDARD.encode(format!("{}:", config.write_key.expose()));
+        headers.push(("Authorization".into(), format!("Basic {credentials}")));
+        self.shared.sent(body.raw_length, body.bytes.len(), attempts.of_this_batch > 1);
+        let request = Request { endpoint: config.endpoint.clone(), headers, body: body.bytes };
+        let answer = self.transport.send(request).await;
+        match &answer {
+            Ok(response) => tracing::debug!(status = response.status, "answered"),
+            Err(failure) => tracing::debug!(?failure, "no answer"),
+        }
+        if let (true, Some(body), Ok(response)) = (interest.responses, seen, &answer) {
+            self.shared.observer.notify(Notice::Response {
+                url: config.endpoint.to_string(),
+                status: response.status,
+                headers: response.headers.clone(),
+                body,
+            });
+        }
+        answer
+    }
+}
+
+fn headers(node_version: &str, gzip: bool, attempt: u32) -> Vec<(String, String)> {
+    let user_agent = format!("companion-segment/{} (node/{node_version})", env!("CARGO_PKG_VERSION"));
+    let mut headers =
+        vec![("Content-Type".into(), "application/json".into()), ("User-Agent".into(), user_agent)];
+    if gzip {
+        headers.push(("Content-Encoding".into(), "gzip".into()));
+    }
+    if attempt > 1 {
+        headers.push(("X-Retry-Count".into(), (attempt - 1).to_string()));
+    }
+    headers
+}

@@ -1,0 +1,337 @@
+//! What an event is: the JSON text JavaScript made, sealed with type, messageId, timestamp and library.
+//!
+//! Sealing splices bytes; nothing is parsed. The face promises one thing about its text: it is an object
+//! written by `JSON.stringify`, and when [`Parts::context`] is set its last member is `context`, an object.
+//! The limits are those of Segment's HTTP Tracking API, measured on the final UTF-8 bytes.
+
+use std::time::SystemTime;
+
+use jiff::Timestamp;
+use memchr::memmem;
+use uuid::Uuid;
+
+use crate::stats::Refusal;
+
+/// 32 KiB per event (Segment docs, HTTP Tracking API, "Max request size").
+pub const MAX_EVENT_BYTES: usize = 32 * 1024;
+/// Nesting beyond this is refused: parsers on the way (serde's limit is 128) would give up on it.
+pub const MAX_DEPTH: usize = 100;
+
+/// The calls of Segment's spec.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventType {
+    /// Who the user is.
+    Identify,
+    /// What the user did.
+    Track,
+    /// A web page was seen.
+    Page,
+    /// A screen of an application was seen.
+    Screen,
+    /// Which account the user belongs to.
+    Group,
+    /// Two identities are the same user.
+    Alias,
+}
+
+impl EventType {
+    /// The six types in the order of their numbers at the border.
+    pub const ALL: [Self; 6] =
+        [Self::Identify, Self::Track, Self::Page, Self::Screen, Self::Group, Self::Alias];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Identify => "identify",
+            Self::Track => "track",
+            Self::Page => "page",
+            Self::Screen => "screen",
+            Self::Group => "group",
+            Self::Alias => "alias",
+        }
+    }
+}
+
+/// Which members the text holds already.
+#[derive(Clone, Copy, Debug, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "four independent facts about one text")]
+pub struct Parts {
+    /// `context` is the last member and an object without `library`.
+    pub context: bool,
+    /// `messageId` is there.
+    pub message_id: bool,
+    /// `timestamp` is there.
+    pub timestamp: bool,
+    /// `integrations` is there.
+    pub integrations: bool,
+}
+
+/// The constant end of every event of one client.
+#[derive(Clone, Debug)]
+pub struct Seal {
+    library: String,
+    metadata: String,
+}
+
+impl Seal {
+    /// Names the library and the runtime as analytics-node does.
+    #[must_use]
+    pub fn new(node_version: &str) -> Self {
+        let node_version: String =
+            node_version.chars().filter(|c| c.is_ascii_alphanumeric() || ".-+".contains(*c)).collect();
+        Self {
+            library: format!(
+                r#""library":{{"name":"@companion/segment","version":"{}"}}}}"#,
+                env!("CARGO_PKG_VERSION")
+            ),
+            metadata: format!(r#","_metadata":{{"nodeVersion":"v{node_version}","jsRuntime":"node"}}}}"#),
+        }
+    }
+
+    /// Makes the event as it will be sent: the id and the time are fixed here, for every attempt.
+    ///
+    /// # Errors
+    /// Why the event can't be sent; nothing was kept.
+    pub fn seal(
+        &self,
+        text: &[u8],
+        event_type: EventType,
+        parts: Parts,
+        now: SystemTime,
+    ) -> Result<Box<[u8]>, Refusal> {
+        let inner = inner(text, parts).ok_or(Refusal::Malformed)?;
+        if too_deep(text) {
+            return Err(Refusal::TooDeep);
+        }
+        let mut head = Head::new();
+        head.push(b"{");
+        if !parts.message_id {
+            head.push(br#""messageId":""#);
+            head.push(Uuid::new_v4().hyphenated().encode_lower(&mut Uuid::encode_buffer()).as_bytes());
+            head.push(br#"","#);
+        }
+        if !parts.timestamp {
+            head.push(br#""timestamp":""#);
+            head.push_timestamp(now);
+            head.push(br#"","#);
+        }
+        head.push(br#""type":""#);
+        head.push(event_type.name().as_bytes());
+        head.push(b"\"");
+        let separator: &[u8] = if inner.is_empty() { b"" } else { b"," };
+        let integrations: &[u8] = if parts.integrations { b"" } else { br#","integrations":{}"# };
+        let before_library: &[u8] = match (parts.context, inner.ends_with(b"{")) {
+            (true, true) => b"",
+            (true, false) => b",",
+            (false, _) => br#","context":{"#,
+        };
+        // `context` must stay last until the library is in it.
+        let pieces = [
+            head.bytes(),
+            integrations,
+            separator,
+            inner,
+            before_library,
+            self.library.as_bytes(),
+            self.metadata.as_bytes(),
+        ];
+        let size = pieces.iter().map(|piece| piece.len()).sum();
+        if size > MAX_EVENT_BYTES {
+            return Err(Refusal::TooLarge);
+        }
+        let mut sealed = Vec::with_capacity(size);
+        for piece in pieces {
+            sealed.extend_from_slice(piece);
+        }
+        mend_lone_surrogates(&mut sealed);
+        Ok(sealed.into_boxed_slice())
+    }
+}
+
+/// The members of the object, without the braces that the seal closes.
+fn inner(text: &[u8], parts: Parts) -> Option<&[u8]> {
+    let inner = text.strip_prefix(b"{")?.strip_suffix(b"}")?;
+    if parts.context { inner.strip_suffix(b"}") } else { Some(inner) }
+}
+
+/// The variable start of an event; short, so it is put together without an allocation.
+struct Head {
+    buffer: [u8; 160],
+    length: usize,
+}
+
+impl Head {
+    const fn new() -> Self {
+        Self { buffer: [0; 160], length: 0 }
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        if let Some(room) = self.buffer.get_mut(self.length..self.length + bytes.len()) {
+            room.copy_from_slice(bytes);
+            self.length += bytes.len();
+        }
+    }
+
+    fn push_timestamp(&mut self, now: SystemTime) {
+        use std::io::Write as _;
+        let mut room = &mut self.buffer[self.length..];
+        let before = room.len();
+        // A clock outside the years 0 to 9999 can't be written in ISO 8601: the epoch stands in.
+        let timestamp = Timestamp::try_from(now).unwrap_or_default();
+        if write!(room, "{timestamp:.3}").is_ok() {
+            self.length += before - room.len();
+        }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.buffer[..self.length]
+    }
+}
+
+/// Whether the text nests beyond [`MAX_DEPTH`].
+fn too_deep(text: &[u8]) -> bool {
+    // Almost no event has that many brackets, so the walk is rare.
+    let brackets = text.iter().filter(|&&byte| byte == b'{' || byte == b'[').count();
+    brackets > MAX_DEPTH && depth(text) > MAX_DEPTH
+}
+
+fn depth(text: &[u8]) -> usize {
+    let (mut depth, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
+    for &byte in text {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'{' | b'[' if !in_string => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+/// `JSON.stringify` writes a lone surrogate as an escape such as `\ud800`, which strict parsers refuse with
+/// the whole batch. It becomes U+FFFD, as in every UTF-8 encoder. Pairs never appear as escapes.
+fn mend_lone_surrogates(json: &mut [u8]) {
+    let mut from = 0;
+    while let Some(found) = memmem::find(&json[from..], br"\ud") {
+        let at = from + found;
+        let backslashes = json[..at].iter().rev().take_while(|&&byte| byte == b'\\').count();
+        let is_escape = backslashes % 2 == 0;
+        let is_surrogate = matches!(json.get(at + 3), Some(b'8'..=b'9' | b'a'..=b'f'));
+        if is_escape && is_surrogate && let Some(digits) = json.get_mut(at + 2..at + 6) {
+            digits.copy_from_slice(b"fffd");
+        }
+        from = at + 3;
+    }
+}
+
+/// The moment as ISO 8601 with milliseconds, as `Date.prototype.toISOString` writes it.
+#[must_use]
+pub fn iso_timestamp(now: SystemTime) -> String {
+    format!("{:.3}", Timestamp::try_from(now).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::time::{Duration, UNIX_EPOCH};
+
+    const NOW: SystemTime = UNIX_EPOCH;
+
+    fn seal(text: &str, parts: Parts) -> Result<serde_json::Value, Refusal> {
+        let sealed = Seal::new("20.19.0").seal(text.as_bytes(), EventType::Track, parts, NOW)?;
+        Ok(serde_json::from_slice(&sealed).expect("sealed events are JSON"))
+    }
+
+    #[test]
+    fn the_seal_adds_what_analytics_node_adds() {
+        let event = seal(r#"{"event":"e","userId":"u"}"#, Parts::default()).unwrap();
+        assert_eq!(event["type"], "track");
+        assert_eq!(event["timestamp"], "1970-01-01T00:00:00.000Z");
+        assert_eq!(event["messageId"].as_str().unwrap().len(), 36);
+        assert_eq!(event["context"]["library"]["name"], "@companion/segment");
+        assert_eq!(event["integrations"], serde_json::json!({}));
+        assert_eq!(event["_metadata"]["nodeVersion"], "v20.19.0");
+    }
+
+    #[test]
+    fn the_library_joins_the_callers_context() {
+        let parts = Parts { context: true, ..Parts::default() };
+        let event = seal(r#"{"event":"e","context":{"ip":"::1","page":{"path":"/"}}}"#, parts).unwrap();
+        assert_eq!(event["context"]["ip"], "::1");
+        assert_eq!(event["context"]["page"]["path"], "/");
+        assert_eq!(event["context"]["library"]["name"], "@companion/segment");
+        let empty = seal(r#"{"context":{}}"#, parts).unwrap();
+        assert_eq!(empty["context"].as_object().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn what_the_caller_gave_is_not_added_again() {
+        let parts = Parts { message_id: true, timestamp: true, integrations: true, ..Parts::default() };
+        let text = r#"{"messageId":"m","timestamp":"t","integrations":{"All":false}}"#;
+        let sealed = Seal::new("20").seal(text.as_bytes(), EventType::Page, parts, NOW).unwrap();
+        let sealed = String::from_utf8(sealed.into_vec()).unwrap();
+        for member in ["messageId", "timestamp", "integrations"] {
+            assert_eq!(sealed.matches(member).count(), 1, "{sealed}");
+        }
+    }
+
+    #[test]
+    fn the_limit_is_exact_on_the_final_bytes() {
+        let overhead = Seal::new("20").seal(br#"{"e":""}"#, EventType::Track, Parts::default(), NOW).unwrap().len();
+        let padded = |bytes: usize| format!(r#"{{"e":"{}"}}"#, "x".repeat(bytes));
+        assert!(seal(&padded(MAX_EVENT_BYTES - overhead), Parts::default()).is_ok());
+        assert_eq!(seal(&padded(MAX_EVENT_BYTES - overhead + 1), Parts::default()), Err(Refusal::TooLarge));
+    }
+
+    #[test]
+    fn depth_counts_brackets_outside_strings_only() {
+        let nested = |depth: usize| format!(r#"{{"p":{}{}}}"#, "[".repeat(depth), "]".repeat(depth));
+        assert!(seal(&nested(MAX_DEPTH - 1), Parts::default()).is_ok());
+        assert_eq!(seal(&nested(MAX_DEPTH), Parts::default()), Err(Refusal::TooDeep));
+        assert!(seal(&format!(r#"{{"p":"{}\""}}"#, "[".repeat(500)), Parts::default()).is_ok());
+    }
+
+    #[test]
+    fn text_that_is_no_object_is_refused() {
+        for text in ["", "{", "[]", "null", "\"{}\""] {
+            assert_eq!(seal(text, Parts::default()), Err(Refusal::Malformed), "{text}");
+        }
+    }
+
+    #[test]
+    fn lone_surrogates_become_replacement_characters() {
+        let event = seal(r#"{"a":"\ud800x","b":"\\ud800","c":"\\\udfff","d":"\ud7ff"}"#, Parts::default()).unwrap();
+        assert_eq!(event["a"], "\u{fffd}x");
+        assert_eq!(event["b"], "\\ud800");
+        assert_eq!(event["c"], "\\\u{fffd}");
+        assert_eq!(event["d"], "\u{d7ff}");
+    }
+
+    #[test]
+    fn timestamps_are_written_as_javascript_writes_them() {
+        let moment = UNIX_EPOCH + Duration::from_millis(1_795_196_047_009);
+        assert_eq!(iso_timestamp(moment), "2026-11-20T21:34:07.009Z");
+        assert!(iso_timestamp(UNIX_EPOCH - Duration::from_secs(1)).starts_with("1969-12-31T23:59:59.000"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_object_stays_the_same_object(keys in proptest::collection::btree_map(".{0,8}", ".{0,20}", 0..8)) {
+            let reserved = ["messageId", "timestamp", "type", "integrations", "context", "_metadata"];
+            let given: std::collections::BTreeMap<_, _> =
+                keys.into_iter().filter(|(key, _)| !reserved.contains(&key.as_str())).collect();
+            let members = serde_json::to_string(&given).unwrap();
+            let text = format!(r#"{{"p":{members},"context":{members}}}"#);
+            let event = seal(&text, Parts { context: true, ..Parts::default() }).unwrap();
+            for (key, value) in &given {
+                prop_assert_eq!(&event["p"][key], value);
+                prop_assert_eq!(&event["context"][key], value);
+            }
+        }
+    }
+}
