@@ -24,11 +24,13 @@ pub enum Refusal {
     NotSerializable,
     /// The face found the event's shape wrong.
     Invalid,
+    /// A plugin of the application ended the event, or `integrations` excluded Segment.
+    Cancelled,
 }
 
 impl Refusal {
     /// All reasons, in the order of their numbers at the border.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::TooLarge,
         Self::TooDeep,
         Self::Malformed,
@@ -36,6 +38,7 @@ impl Refusal {
         Self::Closed,
         Self::NotSerializable,
         Self::Invalid,
+        Self::Cancelled,
     ];
 
     const fn name(self) -> &'static str {
@@ -45,6 +48,7 @@ impl Refusal {
             Self::Malformed | Self::Invalid => "invalid",
             Self::QueueFull => "queue_full",
             Self::Closed => "closed",
+            Self::Cancelled => "cancelled",
         }
     }
 }

@@ -1,6 +1,7 @@
 //! One Node environment (the main thread or a worker thread): its clients, and its end.
 
 use std::cell::RefCell;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use napi::bindgen_prelude::Env;
@@ -15,8 +16,8 @@ struct Environment {
 
 struct Resident {
     client: Weak<Client>,
-    /// Whether its requests can still leave when JavaScript does not run any more.
-    drains: bool,
+    /// Nothing more is to be waited for.
+    exiting: Arc<AtomicBool>,
 }
 
 thread_local! {
@@ -36,8 +37,8 @@ pub fn enter(env: &Env) -> napi::Result<()> {
 }
 
 /// Remembers a client, so that it can deliver what it has when the environment ends.
-pub fn remember(client: &Arc<Client>, drains: bool) {
-    let resident = Resident { client: Arc::downgrade(client), drains };
+pub fn remember(client: &Arc<Client>, exiting: &Arc<AtomicBool>) {
+    let resident = Resident { client: Arc::downgrade(client), exiting: Arc::clone(exiting) };
     ENVIRONMENT.with_borrow_mut(|current| {
         if let Some(environment) = current {
             environment.clients.retain(|resident| resident.client.strong_count() > 0);
@@ -50,7 +51,8 @@ pub fn remember(client: &Arc<Client>, drains: bool) {
 /// last environment to do so joins the engine's thread.
 fn leave() {
     let Some(environment) = ENVIRONMENT.with_borrow_mut(Option::take) else { return };
-    for resident in environment.clients.iter().filter(|resident| resident.drains) {
+    let waits = |resident: &&Resident| !resident.exiting.load(Ordering::Relaxed);
+    for resident in environment.clients.iter().filter(waits) {
         if let Some(client) = resident.client.upgrade() {
             let left = client.drain(client.exit_timeout());
             tracing::debug!(left, "environment ended");

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use napi::Status;
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
@@ -77,7 +78,7 @@ impl Mailbox {
     }
 
     /// Posts a request that the application is to send.
-    pub fn post_request(&self, number: u32, request: &Request) {
+    pub fn post_request(&self, number: u32, request: &Request, timeout: Duration) {
         let headers: Value = request.headers.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
         let notice = json!({
             "type": "send",
@@ -85,6 +86,7 @@ impl Mailbox {
             "url": request.endpoint.as_str(),
             "headers": headers,
             "body": String::from_utf8_lossy(&request.body),
+            "timeoutMs": timeout.as_secs_f64() * 1_000.0,
         });
         self.post(false, |mail| append(mail, &notice));
     }

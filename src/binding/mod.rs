@@ -10,6 +10,7 @@ mod mailbox;
 
 use std::cell::RefCell;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use napi::bindgen_prelude::{Env, JsValue};
@@ -88,6 +89,8 @@ pub struct NativeClient {
     client: Arc<Client>,
     mailbox: Arc<Mailbox>,
     callback: Option<Arc<CallbackTransport>>,
+    /// The exit handler has waited for this client: the end of the environment need not.
+    exiting: Arc<AtomicBool>,
 }
 
 #[napi]
@@ -98,7 +101,7 @@ impl NativeClient {
     pub fn new(
         env: Env,
         options: String,
-        wake: Wake,
+        #[napi(ts_arg_type = "() => void")] wake: Wake,
         log_level: u32,
         uses_callback: bool,
     ) -> napi::Result<Self> {
@@ -107,7 +110,8 @@ impl NativeClient {
         let name = bridge::register(&mailbox, log_level);
         let (transport, callback): (Arc<dyn Transport>, _) = if uses_callback {
             let outlet = Arc::clone(&mailbox);
-            let send = Box::new(move |number, request| outlet.post_request(number, &request));
+            let timeout = config.request_timeout;
+            let send = Box::new(move |number, request| outlet.post_request(number, &request, timeout));
             let transport = Arc::new(CallbackTransport::new(send, config.request_timeout));
             (Arc::clone(&transport) as Arc<dyn Transport>, Some(transport))
         } else {
@@ -118,8 +122,10 @@ impl NativeClient {
         let client = Client::start(config, Environment::default(), observer, transport, name)
             .map_err(|error| to_napi(&error))?;
         let client = Arc::new(client);
-        environment::remember(&client, callback.is_none());
-        Ok(Self { client, mailbox, callback })
+        // With a callback nothing can leave any more once JavaScript has stopped.
+        let exiting = Arc::new(AtomicBool::new(callback.is_some()));
+        environment::remember(&client, &exiting);
+        Ok(Self { client, mailbox, callback, exiting })
     }
 
     /// Takes one event in: its JSON text and its flags. Returns its sequence number from 1, or minus the
@@ -160,12 +166,20 @@ impl NativeClient {
         self.client.flush(id, Duration::try_from_secs_f64(timeout_ms / 1_000.0).ok(), closes);
     }
 
-    /// Blocks until nothing is pending, for at most `exitTimeout`. For the exit handler only. Returns what
-    /// is still pending.
+    /// Blocks until nothing is pending or the time is up. For the exit handler only. Returns what is still
+    /// pending.
     #[napi]
     #[allow(clippy::cast_precision_loss, reason = "far below 2^53")]
-    pub fn drain(&self) -> f64 {
-        self.client.drain(self.client.exit_timeout()) as f64
+    pub fn drain(&self, timeout_ms: f64) -> f64 {
+        self.exiting.store(true, Ordering::Relaxed);
+        let timeout = Duration::try_from_secs_f64(timeout_ms / 1_000.0).unwrap_or_default();
+        self.client.drain(timeout) as f64
+    }
+
+    /// Milliseconds that a way out of the process may wait.
+    #[napi]
+    pub fn exit_timeout(&self) -> f64 {
+        self.client.exit_timeout().as_secs_f64() * 1_000.0
     }
 
     /// The counters as JSON text.

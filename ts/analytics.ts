@@ -1,0 +1,413 @@
+/** The face: the API that users of analytics-node know, on top of an engine that works off this thread. */
+import type {
+  AnalyticsEvents,
+  Callback,
+  CloseAndFlushParams,
+  Deliver,
+  FlushParams,
+  Receipt,
+} from './api.js';
+import { Context } from './context.js';
+import { Emitter } from './emitter.js';
+import { type AnalyticsError, ValidationError } from './errors.js';
+import { watchExit, type Departing } from './exit.js';
+import { sendThrough, type HTTPClient } from './http-client.js';
+import { heldOpen } from './keep-alive.js';
+import { messageOf, problemOf, type Message } from './message.js';
+import type { Log } from './logger.js';
+import {
+  EVENT_TYPES,
+  INTEREST,
+  REFUSALS,
+  startNative,
+  type Engine,
+  type Notice,
+  type Refusal,
+  type StartEngine,
+} from './native.js';
+import { resolveSettings, settingsFromEnvironment, type AnalyticsSettings } from './options.js';
+import { errorOf, eventOf, flagsOf, refusalError, settlementOf, statusText, type Settlement } from './outcome.js';
+import type { MethodParams, SegmentEvent, SegmentEventType } from './params.js';
+import { Plugins, type Plugin } from './plugins.js';
+import { reportOf, statsOf, type DeliveryReport, type Stats } from './report.js';
+import { notSerializable } from './unserializable.js';
+import { VERSION } from './version.js';
+
+/** As analytics-node: 1.25 times the longest a batch waits, at least a minute of it. */
+const CLOSE_TIMEOUT_MS = 75_000;
+
+/** Clients that somebody listens to and that have events under way: they must not be collected. */
+const busy = new Set<Analytics>();
+
+/** Sends events to Segment. Calls return at once; delivery goes on off this thread. */
+export class Analytics extends Emitter<AnalyticsEvents> {
+  /** Resolves once the client takes events, which is at once. */
+  readonly ready: Promise<void> = Promise.resolve();
+  /** The same six methods, as promises that settle when the event's fate is known. */
+  readonly deliver: Deliver;
+  readonly #engine: Engine;
+  readonly #log: Log | undefined;
+  readonly #httpClient: HTTPClient | undefined;
+  readonly #redact: ((event: SegmentEvent) => SegmentEvent) | undefined;
+  readonly #plugins = new Plugins<Analytics>();
+  readonly #settlements = new Map<number, Settlement>();
+  /** The ways out know it weakly, so the client has to hold it. */
+  readonly #departing: Departing;
+  readonly #flushes = new Map<number, (report: DeliveryReport) => void>();
+  /** Events that are with plugins and not yet with the engine. */
+  readonly #passages = new Set<Promise<void>>();
+  #lastFlush = 0;
+  #interest = 0;
+  #closed = false;
+  #closing: Promise<DeliveryReport> | undefined;
+
+  /** @throws AnalyticsError `ERR_WRITE_KEY_MISSING` or `ERR_OPTION_INVALID` with `field` and `limit` */
+  constructor(settings: AnalyticsSettings);
+  /** @internal */
+  constructor(settings: AnalyticsSettings, start: StartEngine);
+  constructor(settings: AnalyticsSettings, start: StartEngine = startNative) {
+    super();
+    const { engineOptions, httpClient, log, logLevel, redact } = resolveSettings(settings);
+    this.#httpClient = httpClient;
+    this.#log = log;
+    this.#redact = redact;
+    // The engine holds on to the callback; weakly, the client can still be collected.
+    const self = new WeakRef(this);
+    const wake = () => {
+      const client = self.deref();
+      if (client !== undefined) client.#readMail();
+    };
+    this.#engine = start(engineOptions, wake, logLevel, httpClient !== undefined);
+    this.deliver = this.#deliveries();
+    // As in analytics-node, methods can be taken off the object.
+    for (const method of EVENT_TYPES) this[method] = this[method].bind(this) as never;
+    this.flush = this.flush.bind(this);
+    this.closeAndFlush = this.closeAndFlush.bind(this);
+    this.#departing = this.#departure(httpClient !== undefined);
+    watchExit(this.#departing);
+    const { writeKey: _secret, ...shown } = settings;
+    this.emit('initialize', shown);
+  }
+
+  /** A client from `SEGMENT_WRITE_KEY`, `_HOST`, `_REGION` and `_DISABLE`; `overrides` win. */
+  static fromEnvironment(overrides: Partial<AnalyticsSettings> = {}, env = process.env): Analytics {
+    return new this(settingsFromEnvironment(overrides, env));
+  }
+
+  get VERSION(): string {
+    return VERSION;
+  }
+
+  /** Who the user is. True: accepted; false: refused, and `error` listeners know why. */
+  identify(params: MethodParams['identify'], callback?: Callback): boolean {
+    return this.#call('identify', params, settlementOf(callback));
+  }
+
+  /** What the user did. True: accepted; false: refused, and `error` listeners know why. */
+  track(params: MethodParams['track'], callback?: Callback): boolean {
+    return this.#call('track', params, settlementOf(callback));
+  }
+
+  /** A web page was seen. True: accepted; false: refused, and `error` listeners know why. */
+  page(params: MethodParams['page'], callback?: Callback): boolean {
+    return this.#call('page', params, settlementOf(callback));
+  }
+
+  /** A screen of an application was seen. True: accepted; false: refused, and `error` listeners know why. */
+  screen(params: MethodParams['screen'], callback?: Callback): boolean {
+    return this.#call('screen', params, settlementOf(callback));
+  }
+
+  /** Which group the user belongs to. True: accepted; false: refused, and `error` listeners know why. */
+  group(params: MethodParams['group'], callback?: Callback): boolean {
+    return this.#call('group', params, settlementOf(callback));
+  }
+
+  /** Two ids are one user. True: accepted; false: refused, and `error` listeners know why. */
+  alias(params: MethodParams['alias'], callback?: Callback): boolean {
+    return this.#call('alias', params, settlementOf(callback));
+  }
+
+  /**
+   * Sends everything accepted before the call and resolves when all of it is settled. Overlapping calls join.
+   * Never rejects.
+   */
+  async flush(options: FlushParams = {}): Promise<DeliveryReport> {
+    if (options.close === true) return this.closeAndFlush(options);
+    return this.#flush(options.timeout, false);
+  }
+
+  /** Accepts nothing more, delivers what it can in time and hands back the rest. Repeated calls join the first. */
+  closeAndFlush(options: CloseAndFlushParams = {}): Promise<DeliveryReport> {
+    this.#closed = true;
+    this.#closing ??= this.#flush(options.timeout ?? CLOSE_TIMEOUT_MS, true);
+    return this.#closing;
+  }
+
+  /** The counters as they are now. */
+  stats(): Stats {
+    return statsOf(JSON.parse(this.#engine.stats()) as object);
+  }
+
+  /** Adds plugins; resolves once they have loaded. */
+  async register(...plugins: Plugin<Analytics>[]): Promise<void> {
+    await this.#plugins.register(plugins, this, (message, error) => this.#warn(message, error));
+    this.emit('register', plugins.map(({ name }) => name));
+  }
+
+  /** Removes plugins by name. */
+  async deregister(...pluginNames: string[]): Promise<void> {
+    await this.#plugins.deregister(pluginNames, this, (message, error) => this.#warn(message, error));
+    this.emit('deregister', pluginNames);
+  }
+
+  protected override listenersChanged(): void {
+    const delivered = EVENT_TYPES.some((type) => this.hears(type)) ? INTEREST.delivered : 0;
+    const dropped = this.hears('error') ? INTEREST.dropped : 0;
+    const requests = this.hears('http_request') ? INTEREST.requests : 0;
+    const responses = this.hears('http_response') ? INTEREST.responses : 0;
+    const drained = this.hears('drained') ? INTEREST.drained : 0;
+    const interest = delivered | dropped | requests | responses | drained;
+    // Whoever listens must not be collected before the last event; `drained` tells when that is.
+    this.#interest = interest === 0 ? 0 : interest | INTEREST.drained;
+    this.#engine.setInterest(this.#interest);
+  }
+
+  protected override listenerFailed(event: keyof AnalyticsEvents, error: unknown): void {
+    this.#warn(`A listener of ${event} failed.`, error);
+    if (event !== 'error') this.emit('error', { code: 'unknown', reason: error });
+  }
+
+  #call<Type extends SegmentEventType>(type: Type, params: MethodParams[Type], settlement?: Settlement): boolean {
+    let message: Message;
+    try {
+      message = messageOf[type](params);
+    } catch (error) {
+      if (error instanceof ValidationError) {
+        this.#count('invalid');
+        throw error;
+      }
+      // A getter or toJSON() of the caller's threw.
+      return this.#refuse('not_serializable', notSerializable(params), { type }, settlement);
+    }
+    if (this.#closed) return this.#refuseClosed(type, message, settlement);
+    if (this.#plugins.isEmpty && this.#redact === undefined) return this.#enqueue(type, message, settlement);
+    return this.#detour(type, message, settlement);
+  }
+
+  #enqueue(type: SegmentEventType, message: Message, settlement?: Settlement): boolean {
+    const problem = problemOf(message);
+    if (problem !== undefined) return this.#refuse('invalid', problem, eventOf(type, message), settlement);
+    let text: string;
+    try {
+      text = JSON.stringify(message);
+    } catch {
+      return this.#refuse('not_serializable', notSerializable(message), { type }, settlement);
+    }
+    const sequence = this.#engine.enqueue(text, flagsOf(type, message, settlement !== undefined));
+    if (sequence < 0) return this.#refusedByEngine(-sequence, text, eventOf(type, message), settlement);
+    if (settlement !== undefined) this.#settlements.set(sequence, settlement);
+    if (settlement !== undefined || this.#interest !== 0) busy.add(this);
+    return true;
+  }
+
+  /** The way of an event that is changed on this thread: as a copy, so that the caller's objects stay theirs. */
+  #detour(type: SegmentEventType, message: Message, settlement?: Settlement): boolean {
+    let event: SegmentEvent;
+    try {
+      const copy = JSON.parse(JSON.stringify(eventOf(type, message))) as SegmentEvent;
+      event = { timestamp: new Date().toISOString(), ...copy };
+      event = this.#redact?.(event) ?? event;
+    } catch {
+      return this.#refuse('not_serializable', notSerializable(message), { type }, settlement);
+    }
+    if (this.#plugins.isEmpty) return this.#enqueueEvent(event, settlement);
+    const context = new Context(event);
+    const passage = this.#pass(context, settlement).finally(() => this.#passages.delete(passage));
+    this.#passages.add(passage);
+    return true;
+  }
+
+  async #pass(start: Context, settlement?: Settlement): Promise<void> {
+    const { context, passage } = await this.#plugins.prepare(start);
+    if (passage.kind === 'send') {
+      this.#enqueueEvent(context.event, settlement);
+    } else {
+      this.#count('cancelled');
+      if (passage.kind === 'cancel') this.#fail(passage.reason, context, settlement);
+      else this.#succeed(context, settlement);
+    }
+    if (passage.kind !== 'cancel') await this.#plugins.finish(context);
+  }
+
+  #enqueueEvent(event: SegmentEvent, settlement?: Settlement): boolean {
+    const { type, context, ...rest } = event;
+    const { library: _ours, ...facts } = context ?? {};
+    const message = { ...rest, context: context === undefined ? undefined : facts };
+    return this.#enqueue(type, message as unknown as Message, settlement);
+  }
+
+  #refusedByEngine(number: number, text: string, event: SegmentEvent, settlement?: Settlement): boolean {
+    const refusal = REFUSALS[number - 1] ?? 'malformed';
+    return this.#report(refusalError(refusal, text), event, settlement);
+  }
+
+  #refuse(refusal: Refusal, error: AnalyticsError, event: SegmentEvent, settlement?: Settlement): boolean {
+    this.#count(refusal);
+    return this.#report(error, event, settlement);
+  }
+
+  #report(error: AnalyticsError, event: SegmentEvent, settlement?: Settlement): false {
+    this.#log?.('debug', error.message, { code: error.code });
+    this.#fail(error, new Context(event), settlement);
+    return false;
+  }
+
+  #refuseClosed(type: SegmentEventType, message: Message, settlement?: Settlement): false {
+    this.#count('closed');
+    const event = eventOf(type, message);
+    this.emit('call_after_close', event);
+    settlement?.failed(refusalError('closed', ''), new Context(event));
+    return false;
+  }
+
+  #count(refusal: Refusal): void {
+    this.#engine.refuse(REFUSALS.indexOf(refusal) + 1);
+  }
+
+  #succeed(context: Context, settlement?: Settlement): void {
+    settlement?.delivered(context);
+    this.emit(context.event.type, context);
+  }
+
+  #fail(reason: unknown, context: Context, settlement?: Settlement): void {
+    context.setFailedDelivery({ reason });
+    settlement?.failed(reason, context);
+    this.emit('error', { code: 'delivery_failure', reason, ctx: context });
+  }
+
+  #flush(timeout: number | undefined, closes: boolean): Promise<DeliveryReport> {
+    const limit = timeout === undefined ? -1 : Math.max(0, Number(timeout) || 0);
+    const started = performance.now();
+    const flushed = this.#passagesOver(limit).then(() => {
+      this.#lastFlush += 1;
+      const id = this.#lastFlush;
+      const left = limit < 0 ? -1 : Math.max(0, limit - (performance.now() - started));
+      return new Promise<DeliveryReport>((resolve) => {
+        this.#flushes.set(id, resolve);
+        this.#engine.flush(id, left, closes);
+      });
+    });
+    return heldOpen(flushed, this);
+  }
+
+  /** What was with plugins when a flush began comes before it. */
+  async #passagesOver(limit: number): Promise<void> {
+    if (this.#passages.size === 0) return;
+    const over = Promise.all(this.#passages);
+    if (limit < 0) return void (await over);
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise((resolve) => (timer = setTimeout(resolve, limit)));
+    await Promise.race([over, late]);
+    clearTimeout(timer);
+  }
+
+  #deliveries(): Deliver {
+    const deliver = <Type extends SegmentEventType>(type: Type) => {
+      return (params: MethodParams[Type]): Promise<Receipt> => {
+        const fate = new Promise<Receipt>((resolve, reject) => {
+          this.#call(type, params, {
+            delivered: ({ event, attempts }) => resolve({ messageId: String(event.messageId), attempts }),
+            failed: reject,
+          });
+        });
+        return heldOpen(fate, this);
+      };
+    };
+    return {
+      identify: deliver('identify'),
+      track: deliver('track'),
+      page: deliver('page'),
+      screen: deliver('screen'),
+      group: deliver('group'),
+      alias: deliver('alias'),
+    };
+  }
+
+  #readMail(): void {
+    for (const notice of JSON.parse(this.#engine.takeMail()) as Notice[]) this.#read(notice);
+  }
+
+  #read(notice: Notice): void {
+    switch (notice.type) {
+      case 'delivered':
+        for (const [sequence, event] of notice.events) {
+          this.#succeed(this.#contextOf(event, notice.attempts), this.#settle(sequence));
+        }
+        return;
+      case 'dropped':
+        for (const [sequence, event] of notice.events) {
+          const context = this.#contextOf(event, notice.cause.attempts);
+          this.#fail(errorOf(notice.cause), context, this.#settle(sequence));
+        }
+        return;
+      case 'flushed': {
+        const resolve = this.#flushes.get(notice.id);
+        this.#flushes.delete(notice.id);
+        const unflushed = notice.unflushed as unknown as SegmentEvent[];
+        return resolve?.(reportOf(notice.stats, notice.durationMs, unflushed));
+      }
+      case 'request':
+        this.emit('http_request', { url: notice.url, method: 'POST', headers: notice.headers, body: notice.body });
+        return;
+      case 'response': {
+        const { url, status, headers, body } = notice;
+        this.emit('http_response', { status, statusText: statusText(status), url, headers, body });
+        return;
+      }
+      case 'send':
+        return void this.#send(notice);
+      case 'log':
+        return this.#log?.(notice.level, notice.message, notice.fields);
+      case 'drained':
+        if (this.#settlements.size === 0) busy.delete(this);
+        this.emit('drained');
+    }
+  }
+
+  async #send({ number, url, headers, body, timeoutMs }: Extract<Notice, { type: 'send' }>): Promise<void> {
+    if (this.#httpClient === undefined) return;
+    const request = { url, method: 'POST' as const, headers, body, httpRequestTimeout: timeoutMs };
+    const answer = await heldOpen(sendThrough(this.#httpClient, request), this);
+    this.#engine.answer(number, answer.status, JSON.stringify(answer.headers), answer.timedOut);
+  }
+
+  #settle(sequence: number): Settlement | undefined {
+    const settlement = this.#settlements.get(sequence);
+    this.#settlements.delete(sequence);
+    if (this.#settlements.size === 0 && this.#interest === 0) busy.delete(this);
+    return settlement;
+  }
+
+  #contextOf(event: object, attempts: number): Context {
+    const context = new Context(event as SegmentEvent);
+    context.attempts = attempts;
+    return context;
+  }
+
+  #warn(message: string, error: unknown): void {
+    // The error may quote customer data: its kind says enough for a log.
+    this.#log?.('warn', message, { error: error instanceof Error ? error.name : typeof error });
+  }
+
+  #departure(usesCallback: boolean): Departing {
+    const engine = this.#engine;
+    return {
+      pending: () => (JSON.parse(engine.stats()) as Stats).pending,
+      exitTimeout: () => engine.exitTimeout(),
+      flush: (options) => this.flush(options),
+      // The application's own client can't run any more once the loop has ended.
+      drain: (timeoutMs) => void engine.drain(usesCallback ? 0 : timeoutMs),
+    };
+  }
+}

@@ -1,0 +1,113 @@
+/** What plugins, listeners and callbacks are given: one event and what became of it. */
+import { randomUUID } from 'node:crypto';
+
+import type { SegmentEvent } from './params.js';
+
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
+
+/** A line that a plugin wrote into its context. */
+export interface LogMessage {
+  level: LogLevel;
+  message: string;
+  time: Date;
+  extras?: object;
+}
+
+/** Why an event was not delivered. */
+export interface FailedDelivery {
+  reason: unknown;
+}
+
+/** Options of {@link ContextCancelation}. */
+export interface CancelationOptions {
+  retry?: boolean;
+  reason?: string;
+  type?: string;
+}
+
+/** What `Context.cancel()` throws. */
+export class ContextCancelation {
+  readonly retry: boolean;
+  readonly type: string;
+  readonly reason: string;
+
+  constructor(options: CancelationOptions) {
+    this.retry = options.retry ?? true;
+    this.type = options.type ?? 'plugin Error';
+    this.reason = options.reason ?? '';
+  }
+}
+
+/** One event on its way. */
+export class Context {
+  event: SegmentEvent;
+  /** Requests that carried the event. */
+  attempts = 0;
+  readonly #id: string;
+  readonly #logs: LogMessage[] = [];
+  #failure: FailedDelivery | undefined;
+
+  constructor(event: SegmentEvent, id: string = randomUUID()) {
+    this.event = event;
+    this.#id = id;
+  }
+
+  /** A context of no event in particular, as plugins get in `load`. */
+  static system(): Context {
+    return new Context({ type: 'track', event: 'system' });
+  }
+
+  get id(): string {
+    return this.#id;
+  }
+
+  isSame(other: Context): boolean {
+    return other.id === this.#id;
+  }
+
+  /** Ends the event here: it is not sent. */
+  cancel(error?: Error | ContextCancelation): never {
+    throw error ?? new ContextCancelation({ reason: 'Context Cancel' });
+  }
+
+  /** Keeps a line with the event. */
+  log(level: LogLevel, message: string, extras?: object): void {
+    this.#logs.push({ level, message, time: new Date(), ...(extras === undefined ? {} : { extras }) });
+  }
+
+  logs(): LogMessage[] {
+    return this.#logs;
+  }
+
+  /** Sets a value at a path such as `properties.total`; objects on the way are made. */
+  updateEvent(path: string, value: unknown): SegmentEvent {
+    const keys = path.split('.');
+    const last = keys.pop();
+    let target = this.event as unknown as Record<string, unknown>;
+    for (const key of keys) {
+      const next = Object.hasOwn(target, key) ? target[key] : undefined;
+      const child = typeof next === 'object' && next !== null ? next : {};
+      define(target, key, child);
+      target = child as Record<string, unknown>;
+    }
+    if (last !== undefined) define(target, last, value);
+    return this.event;
+  }
+
+  failedDelivery(): FailedDelivery | undefined {
+    return this.#failure;
+  }
+
+  setFailedDelivery(failure: FailedDelivery): void {
+    this.#failure = failure;
+  }
+
+  toJSON(): { id: string; event: SegmentEvent; logs: LogMessage[] } {
+    return { id: this.#id, event: this.event, logs: this.#logs };
+  }
+}
+
+/** Sets an own property, `__proto__` included. */
+function define(target: object, key: string, value: unknown): void {
+  Object.defineProperty(target, key, { value, configurable: true, enumerable: true, writable: true });
+}

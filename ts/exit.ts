@@ -1,0 +1,56 @@
+/**
+ * Ways out of the process. When the event loop runs dry, clients get `exitTimeout` to deliver with callbacks
+ * and listeners working; at `process.exit()`, an uncaught exception or an unhandled rejection the handler waits
+ * for the engine, which has a thread of its own. An idle client delays nothing.
+ */
+
+/** A client that may have something to deliver. */
+export interface Departing {
+  /** Events whose fate is open. */
+  pending(): number;
+  /** Milliseconds it may take. */
+  exitTimeout(): number;
+  /** Delivers with the event loop running. */
+  flush(options: { timeout: number }): Promise<unknown>;
+  /** Delivers with the event loop blocked. */
+  drain(timeoutMs: number): void;
+}
+
+const clients = new Set<WeakRef<Departing>>();
+/** Clients that a dry loop has waited for; not again until they have accepted more. */
+const waitedFor = new WeakMap<Departing, number>();
+let watching = false;
+
+/** From now on the ways out know this client. It can still be collected. */
+export function watchExit(client: Departing): void {
+  for (const reference of clients) if (reference.deref() === undefined) clients.delete(reference);
+  clients.add(new WeakRef(client));
+  if (watching) return;
+  watching = true;
+  process.on('beforeExit', flushAll);
+  process.on('exit', drainAll);
+}
+
+function departing(): Departing[] {
+  const known = Array.from(clients, (reference) => reference.deref());
+  return known.filter((client) => client !== undefined).filter((client) => client.pending() > 0);
+}
+
+function flushAll(): void {
+  for (const client of departing()) {
+    const pending = client.pending();
+    // What a whole timeout has not brought out will not leave in a second one.
+    if (waitedFor.get(client) === pending) continue;
+    const flushed = client.flush({ timeout: client.exitTimeout() });
+    void flushed.finally(() => waitedFor.set(client, client.pending()));
+  }
+}
+
+function drainAll(): void {
+  const waiting = departing();
+  const deadline = performance.now() + Math.max(0, ...waiting.map((client) => client.exitTimeout()));
+  for (const client of waiting) {
+    const left = waitedFor.get(client) === client.pending() ? 0 : deadline - performance.now();
+    client.drain(Math.max(0, left));
+  }
+}

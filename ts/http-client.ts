@@ -1,0 +1,88 @@
+/** Requests through the application's own HTTP client (`httpClient`), with analytics-node's interfaces. */
+
+/** A request, as a `fetch` function gets it. */
+export interface HTTPFetchRequest {
+  url?: string;
+  headers: Record<string, string>;
+  body: string;
+  method: 'POST';
+  signal: AbortSignal;
+}
+
+/** Anything like the Headers of fetch. */
+export interface HTTPHeaders {
+  entries: () => Iterable<[string, unknown]>;
+}
+
+/** Anything like the Response of fetch. */
+export interface HTTPResponse {
+  headers?: Record<string, unknown> | HTTPHeaders;
+  text?: () => Promise<string>;
+  status: number;
+  statusText: string;
+}
+
+/** Anything like `fetch`. */
+export type HTTPFetchFn = (url: string, request: HTTPFetchRequest) => Promise<HTTPResponse>;
+
+/** A request, as an {@link HTTPClient} gets it. */
+export interface HTTPClientRequest {
+  url: string;
+  method: 'POST';
+  /** With the authorization: do not log them. */
+  headers: Record<string, string>;
+  /** JSON with the write key: do not log it. */
+  body: string;
+  /** Milliseconds for one whole attempt. */
+  httpRequestTimeout: number;
+}
+
+/** Sends requests. Retries, pauses and limits are the engine's: it makes one attempt a call. */
+export interface HTTPClient {
+  makeRequest(request: HTTPClientRequest): Promise<HTTPResponse>;
+}
+
+/** An {@link HTTPClient} on any `fetch`. Redirects are not followed: a 3xx is no success. */
+export class FetchHTTPClient implements HTTPClient {
+  readonly #fetch: HTTPFetchFn;
+
+  /** Default: `globalThis.fetch`, looked up at each call. */
+  constructor(fetchFn?: HTTPFetchFn) {
+    this.#fetch = fetchFn ?? ((url, request) => globalThis.fetch(url, { ...request, redirect: 'manual' }));
+  }
+
+  async makeRequest(request: HTTPClientRequest): Promise<HTTPResponse> {
+    const { url, method, headers, body, httpRequestTimeout } = request;
+    const signal = AbortSignal.timeout(httpRequestTimeout);
+    return this.#fetch(url, { url, method, headers, body, signal });
+  }
+}
+
+/** What the engine is told of a request that the application sent. */
+export interface ClientAnswer {
+  /** 0: there was no answer. */
+  status: number;
+  headers: Record<string, string>;
+  timedOut: boolean;
+}
+
+/** Sends one request and never rejects. */
+export async function sendThrough(client: HTTPClient, request: HTTPClientRequest): Promise<ClientAnswer> {
+  try {
+    const response = await client.makeRequest(request);
+    const status = Number.isInteger(response.status) && response.status > 0 ? response.status : 0;
+    return { status, headers: plainHeaders(response.headers), timedOut: false };
+  } catch (error) {
+    const name = error instanceof Error ? error.name : '';
+    return { status: 0, headers: {}, timedOut: name === 'AbortError' || name === 'TimeoutError' };
+  }
+}
+
+function plainHeaders(headers: HTTPResponse['headers']): Record<string, string> {
+  if (headers === undefined || headers === null) return {};
+  const entries =
+    'entries' in headers && typeof headers.entries === 'function'
+      ? (headers as HTTPHeaders).entries()
+      : Object.entries(headers);
+  return Object.fromEntries(Array.from(entries, ([name, value]) => [name.toLowerCase(), String(value)]));
+}

@@ -1,0 +1,55 @@
+/** `@companion/segment`: sends events to Segment without blocking, and accounts for every one of them. */
+import { Analytics } from './analytics.js';
+
+export { Analytics };
+export { Analytics as default };
+export { Context, ContextCancelation } from './context.js';
+export { AnalyticsError, ValidationError } from './errors.js';
+export { FetchHTTPClient } from './http-client.js';
+
+export type {
+  AnalyticsEvents,
+  Callback,
+  CloseAndFlushParams,
+  Deliver,
+  DeliveryFailure,
+  FlushParams,
+  HttpRequestEvent,
+  HttpResponseEvent,
+  Receipt,
+} from './api.js';
+export type { CancelationOptions, FailedDelivery, LogLevel, LogMessage } from './context.js';
+export type { ErrorCode, ErrorDetails } from './errors.js';
+export type {
+  HTTPClient,
+  HTTPClientRequest,
+  HTTPFetchFn,
+  HTTPFetchRequest,
+  HTTPHeaders,
+  HTTPResponse,
+} from './http-client.js';
+export type { LoggerLike, LogThreshold } from './logger.js';
+export type { AnalyticsSettings } from './options.js';
+export type {
+  Address,
+  AliasParams,
+  CommonParams,
+  EventProperties,
+  ExtraContext,
+  GroupParams,
+  GroupTraits,
+  IdentifyParams,
+  Identity,
+  IntegrationsOptions,
+  MethodParams,
+  PageParams,
+  ScreenParams,
+  SegmentEvent,
+  SegmentEventType,
+  Timestamp,
+  TrackParams,
+  UserTraits,
+} from './params.js';
+export type { Plugin, PluginType } from './plugins.js';
+export type { Redact } from './redact.js';
+export type { DeliveryReport, DropReason, RefusalReason, Stats } from './report.js';

@@ -1,0 +1,64 @@
+/** The `logger` option: pino, winston, a Nest `LoggerService` or anything like `console`. */
+import { AnalyticsError } from './errors.js';
+
+type Line = (...args: never[]) => unknown;
+
+/** What all the supported loggers have. Which of them it is shows in the rest. */
+export interface LoggerLike {
+  error: Line;
+  warn: Line;
+  info?: Line;
+  log?: Line;
+  debug?: Line;
+  verbose?: Line;
+}
+
+/** From which level on the engine speaks. */
+export const LOG_LEVELS = ['error', 'warn', 'info', 'debug', 'trace'] as const;
+export type LogThreshold = (typeof LOG_LEVELS)[number];
+
+/** Writes one line. */
+export type Log = (level: string, message: string, fields: Record<string, unknown>) => void;
+
+type Loose = Record<string, ((...args: unknown[]) => unknown) | undefined>;
+
+/** Finds out which logger it is. A logger that throws is none: the line is dropped. */
+export function logTo(logger: LoggerLike): Log {
+  const loose = logger as unknown as Loose;
+  const write = writerFor(loose);
+  if (write === undefined) {
+    const limit = 'a pino, winston or Nest logger, or an object with error, warn, info and debug like console';
+    throw new AnalyticsError('ERR_OPTION_INVALID', `The option logger must be ${limit}.`, { field: 'logger', limit });
+  }
+  return (level, message, fields) => {
+    try {
+      write(level, message, fields);
+    } catch {
+      // A broken logger must not break the application that tracks.
+    }
+  };
+}
+
+function writerFor(logger: Loose): Log | undefined {
+  const has = (...names: string[]) => names.every((name) => typeof logger[name] === 'function');
+  const call = (name: string, ...args: unknown[]) => logger[name]?.(...args);
+  if (typeof logger !== 'object' || logger === null || !has('error', 'warn')) return undefined;
+  if (has('bindings', 'child', 'info')) return (level, message, fields) => call(level, fields, `segment: ${message}`);
+  if (has('log', 'add', 'info')) {
+    return (level, message, fields) => call('log', level === 'trace' ? 'silly' : level, `segment: ${message}`, fields);
+  }
+  if (has('log') && !has('info')) {
+    const names: Record<string, string> = { info: 'log', trace: has('verbose') ? 'verbose' : 'log' };
+    return (level, message, fields) => {
+      const name = names[level] ?? level;
+      call(has(name) ? name : 'log', `${message} ${JSON.stringify(fields)}`, 'Segment');
+    };
+  }
+  if (has('info')) {
+    return (level, message, fields) => {
+      const name = level === 'trace' ? 'debug' : level;
+      call(has(name) ? name : 'info', `segment: ${message}`, fields);
+    };
+  }
+  return undefined;
+}

@@ -1,0 +1,81 @@
+/** The engine as the face sees it. The only file that loads the addon. */
+import { NativeClient, checkOptions, type OptionProblem } from '../index.js';
+
+/** Bits that {@link Engine.enqueue} adds to the index of the event type. */
+export const FLAG = { context: 8, messageId: 16, timestamp: 32, integrations: 64, tracked: 128 } as const;
+
+/** Bits of {@link Engine.setInterest}. */
+export const INTEREST = { delivered: 1, dropped: 2, requests: 4, responses: 8, drained: 16 } as const;
+
+/** Event types in the order of their numbers at the border. */
+export const EVENT_TYPES = ['identify', 'track', 'page', 'screen', 'group', 'alias'] as const;
+
+/** Reasons of refusal in the order of their numbers at the border, which start at 1. */
+export const REFUSALS = [
+  'event_too_large',
+  'too_deep',
+  'malformed',
+  'queue_full',
+  'closed',
+  'not_serializable',
+  'invalid',
+  'cancelled',
+] as const;
+
+export type Refusal = (typeof REFUSALS)[number];
+
+/** What an engine can do. The native one does it off this thread; a test double may do it in memory. */
+export interface Engine {
+  /** Returns a sequence number from 1, or minus the number of a {@link Refusal}. */
+  enqueue(text: string, flags: number): number;
+  refuse(reason: number): void;
+  /** Its report comes as mail; a negative timeout means none. */
+  flush(id: number, timeoutMs: number, closes: boolean): void;
+  /** Blocks this thread until nothing is pending or the time is up; returns what still is. */
+  drain(timeoutMs: number): number;
+  /** Milliseconds that a way out of the process may wait. */
+  exitTimeout(): number;
+  stats(): string;
+  setInterest(bits: number): void;
+  /** A JSON array of {@link Notice}. */
+  takeMail(): string;
+  answer(number: number, status: number, headers: string, timedOut: boolean): void;
+}
+
+/** Makes an engine. `wake` says that there is mail. */
+export type StartEngine = (options: string, wake: () => void, logLevel: number, usesCallback: boolean) => Engine;
+
+/** A delivered or dropped event under its sequence number. */
+export type Numbered = [sequence: number, event: Record<string, unknown>];
+
+/** Why events were given up. */
+export interface Cause {
+  code: string;
+  reason: string;
+  status: number | null;
+  attempts: number;
+  message: string;
+}
+
+/** What the engine has to say. */
+export type Notice =
+  | { type: 'delivered'; attempts: number; events: Numbered[] }
+  | { type: 'dropped'; cause: Cause; events: Numbered[] }
+  | { type: 'flushed'; id: number; durationMs: number; stats: object; unflushed: Record<string, unknown>[] }
+  | { type: 'request'; url: string; headers: Record<string, string>; body: string }
+  | { type: 'response'; url: string; status: number; headers: Record<string, string>; body: string }
+  | {
+      type: 'send';
+      number: number;
+      url: string;
+      headers: Record<string, string>;
+      body: string;
+      timeoutMs: number;
+    }
+  | { type: 'log'; level: string; message: string; fields: Record<string, unknown> }
+  | { type: 'drained' };
+
+export const startNative: StartEngine = (options, wake, logLevel, usesCallback) =>
+  new NativeClient(options, wake, logLevel, usesCallback);
+
+export { checkOptions, type OptionProblem };

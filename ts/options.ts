@@ -1,0 +1,207 @@
+/** Settings: what may be given, and what of it goes to the engine, which knows the bounds and defaults. */
+import { AnalyticsError } from './errors.js';
+import { FetchHTTPClient, type HTTPClient, type HTTPFetchFn } from './http-client.js';
+import { LOG_LEVELS, logTo, type Log, type LoggerLike, type LogThreshold } from './logger.js';
+import { checkOptions } from './native.js';
+import type { SegmentEvent } from './params.js';
+import { redactor, type Redact } from './redact.js';
+
+/** Settings of {@link Analytics}. Those up to `maxRateLimitDuration` are analytics-node's. */
+export interface AnalyticsSettings {
+  /** The source's write key (Segment: Connections > Sources > your source > Settings > API keys). */
+  writeKey: string;
+  /** Where to send instead of Segment. https, or http on loopback. @default the region's host */
+  host?: string | undefined;
+  /** @default '/v1/batch' */
+  path?: string | undefined;
+  /** Failed attempts after the first before an event is given up. @default none: only `maxEventAge` counts */
+  maxRetries?: number | undefined;
+  /** Waiting events at which a send starts, 1 to 2500; when given, also the most in one request. @default 15 */
+  flushAt?: number | undefined;
+  /** @deprecated Use `flushAt`. */
+  maxEventsInBatch?: number | undefined;
+  /** Milliseconds after which a waiting event is sent. @default 10000 */
+  flushInterval?: number | undefined;
+  /** Milliseconds for one attempt, answer included. @default 15000 */
+  httpRequestTimeout?: number | undefined;
+  /** Accept and count events, send nothing. @default false */
+  disable?: boolean | undefined;
+  /** Sends the requests instead of the engine: a `fetch`-like function or an object with `makeRequest`. */
+  httpClient?: HTTPFetchFn | HTTPClient | undefined;
+  /** Seconds since its first failure after which an event is given up. @default 43200 */
+  maxTotalBackoffDuration?: number | undefined;
+  /** Seconds of rate limiting after which what waits is given up. @default 43200 */
+  maxRateLimitDuration?: number | undefined;
+  /** Segment's region; the wrong one loses events in silence. `host` wins over it. @default 'us' */
+  region?: 'us' | 'eu' | undefined;
+  /** Compress request bodies; given up by itself where the other side refuses it. @default true */
+  gzip?: boolean | undefined;
+  /** Bytes that waiting and in-flight events may hold. @default 67108864 (64 MiB) */
+  maxQueueBytes?: number | undefined;
+  /** What gives way at `maxQueueBytes`. @default 'drop-newest' */
+  overflow?: 'drop-newest' | 'drop-oldest' | undefined;
+  /** Requests in flight at once, 1 to 64. @default 4 */
+  maxConcurrentRequests?: number | undefined;
+  /** Milliseconds after which an event is given up. @default 43200000 (12 h) */
+  maxEventAge?: number | undefined;
+  /** Milliseconds that a way out of the process may wait for delivery. @default 1000 */
+  exitTimeout?: number | undefined;
+  /** A pino, winston, Nest or console-like logger. @default silent */
+  logger?: LoggerLike | undefined;
+  /** From which level on the logger is used. @default 'info' */
+  logLevel?: LogThreshold | undefined;
+  /**
+   * Removes data before anything is kept: paths such as `'properties.ssn'` or `'traits.address.*'` whose values
+   * become `'[redacted]'`, or a function that gets a copy of each event and returns what to send.
+   */
+  redact?: Redact | undefined;
+  /** URL of an HTTP proxy; credentials go in it. */
+  proxy?: string | undefined;
+  /** Further certificate authorities, PEM, beside Mozilla's. */
+  ca?: string | Buffer | readonly (string | Buffer)[] | undefined;
+  /** Allow plain http to a host that is not loopback. Customer data is then readable on the way. @default false */
+  allowInsecureHost?: boolean | undefined;
+}
+
+/** Settings, taken apart. */
+export interface ResolvedSettings {
+  /** For the engine, JSON. Holds the write key: never kept. */
+  engineOptions: string;
+  httpClient: HTTPClient | undefined;
+  log: Log | undefined;
+  logLevel: number;
+  redact: ((event: SegmentEvent) => SegmentEvent) | undefined;
+}
+
+const NUMBERS = [
+  'maxRetries',
+  'flushAt',
+  'flushInterval',
+  'httpRequestTimeout',
+  'maxTotalBackoffDuration',
+  'maxRateLimitDuration',
+  'maxQueueBytes',
+  'maxConcurrentRequests',
+  'maxEventAge',
+  'exitTimeout',
+] as const;
+const TEXTS = ['host', 'path', 'proxy'] as const;
+const SWITCHES = ['disable', 'gzip', 'allowInsecureHost'] as const;
+const CHOICES = {
+  region: ['us', 'eu'],
+  overflow: ['drop-newest', 'drop-oldest'],
+  logLevel: LOG_LEVELS,
+} as const;
+const OTHERS = ['writeKey', 'maxEventsInBatch', 'httpClient', 'logger', 'redact', 'ca'] as const;
+const KNOWN: readonly string[] = [...NUMBERS, ...TEXTS, ...SWITCHES, ...Object.keys(CHOICES), ...OTHERS];
+
+/** Checks settings and throws what is wrong with them. */
+export function resolveSettings(settings: AnalyticsSettings): ResolvedSettings {
+  if (typeof settings !== 'object' || settings === null) throw missingWriteKey();
+  const given = withoutEmpty(settings);
+  if (given['writeKey'] === undefined) throw missingWriteKey();
+  requireKind(given, ['writeKey'], 'string', 'a string');
+  for (const name of Object.keys(given)) if (!KNOWN.includes(name)) throw unknownOption(name);
+  given['flushAt'] ??= given['maxEventsInBatch'];
+  for (const name of NUMBERS) requireNumber(given, name);
+  requireKind(given, TEXTS, 'string', 'a string');
+  requireKind(given, SWITCHES, 'boolean', 'true or false');
+  for (const [name, choices] of Object.entries(CHOICES)) requireChoice(given, name, choices);
+
+  const { logger, logLevel, redact, httpClient, ca, maxEventsInBatch: _alias, ...options } = given;
+  const engineOptions = JSON.stringify({ ...options, ca: pem(ca), nodeVersion: process.versions.node });
+  const problem = checkOptions(engineOptions);
+  if (problem !== null) {
+    throw new AnalyticsError(problem.code as AnalyticsError['code'], problem.message, problem);
+  }
+  const level = LOG_LEVELS.indexOf((logLevel as LogThreshold | undefined) ?? 'info') + 1;
+  return {
+    engineOptions,
+    httpClient: clientOf(httpClient),
+    log: logger === undefined ? undefined : logTo(logger as LoggerLike),
+    logLevel: logger === undefined ? 0 : level,
+    redact: redact === undefined ? undefined : redactor(redact as Redact),
+  };
+}
+
+/** Settings from the environment. What the code says wins. */
+export function settingsFromEnvironment(
+  overrides: Partial<AnalyticsSettings>,
+  env: NodeJS.ProcessEnv,
+): AnalyticsSettings {
+  const writeKey = overrides.writeKey ?? env['SEGMENT_WRITE_KEY'];
+  if (writeKey === undefined) throw new AnalyticsError('ERR_WRITE_KEY_MISSING', 'Missing SEGMENT_WRITE_KEY');
+  if (writeKey.trim() === '') {
+    throw new AnalyticsError('ERR_WRITE_KEY_MISSING', 'Write key cannot be empty or whitespace only');
+  }
+  const text = (name: string) => env[name] || undefined;
+  return {
+    host: text('SEGMENT_HOST'),
+    region: text('SEGMENT_REGION') as AnalyticsSettings['region'],
+    disable: switchedOn('SEGMENT_DISABLE', text('SEGMENT_DISABLE')),
+    ...withoutEmpty(overrides),
+    writeKey,
+  };
+}
+
+function switchedOn(name: string, text: string | undefined): boolean | undefined {
+  if (text === undefined) return undefined;
+  if (['1', 'true', 'yes', 'on'].includes(text.toLowerCase())) return true;
+  if (['0', 'false', 'no', 'off'].includes(text.toLowerCase())) return false;
+  throw invalid(name, "'true' or 'false'");
+}
+
+function missingWriteKey(): AnalyticsError {
+  return new AnalyticsError('ERR_WRITE_KEY_MISSING', 'writeKey writeKey is missing.', { field: 'writeKey' });
+}
+
+function unknownOption(name: string): AnalyticsError {
+  const similar = KNOWN.find((known) => known.toLowerCase() === name.toLowerCase());
+  const hint = similar === undefined ? '' : ` Did you mean ${similar}?`;
+  const text = `Unknown option ${name}.${hint} The README lists all options.`;
+  return new AnalyticsError('ERR_OPTION_INVALID', text, { field: name });
+}
+
+function invalid(field: string, limit: string): AnalyticsError {
+  return new AnalyticsError('ERR_OPTION_INVALID', `The option ${field} must be ${limit}.`, { field, limit });
+}
+
+/** `undefined` and `null` both mean: not given. */
+function withoutEmpty(settings: object): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined && value !== null));
+}
+
+function requireNumber(given: Record<string, unknown>, name: string): void {
+  const value = given[name];
+  // Infinity and NaN have no JSON; all other bounds are the engine's.
+  if (value !== undefined && !Number.isFinite(value)) throw invalid(name, 'a finite number');
+}
+
+function requireKind(given: Record<string, unknown>, names: readonly string[], kind: string, limit: string): void {
+  for (const name of names) {
+    if (given[name] !== undefined && typeof given[name] !== kind) throw invalid(name, limit);
+  }
+}
+
+function requireChoice(given: Record<string, unknown>, name: string, choices: readonly string[]): void {
+  const value = given[name];
+  if (value !== undefined && !choices.includes(value as string)) {
+    throw invalid(name, choices.map((choice) => `'${choice}'`).join(' or '));
+  }
+}
+
+function pem(ca: unknown): string | undefined {
+  if (ca === undefined) return undefined;
+  const parts: unknown[] = Array.isArray(ca) ? ca : [ca];
+  if (!parts.every((part) => typeof part === 'string' || Buffer.isBuffer(part))) {
+    throw invalid('ca', 'PEM text, a Buffer, or an array of them');
+  }
+  return parts.map(String).join('\n');
+}
+
+function clientOf(client: unknown): HTTPClient | undefined {
+  if (client === undefined) return undefined;
+  if (typeof client === 'function') return new FetchHTTPClient(client as HTTPFetchFn);
+  if (typeof (client as Partial<HTTPClient>).makeRequest === 'function') return client as HTTPClient;
+  throw invalid('httpClient', 'a function like fetch or an object with makeRequest');
+}

@@ -1,0 +1,156 @@
+/**
+ * What callers give to the six methods, and what an event is. Names and shapes are those of
+ * `@segment/analytics-node` 3.1 and of Segment's spec.
+ */
+
+/** A moment: a `Date`, or text that `Date.parse` understands (ISO 8601 is what Segment recommends). */
+export type Timestamp = Date | string;
+
+/** Properties of what happened. Any object that `JSON.stringify` writes as an object. */
+export type EventProperties = object;
+
+/** Which destinations Segment forwards the event to. */
+export type IntegrationsOptions = {
+  All?: boolean | undefined;
+  [integration: string]: boolean | Record<string, unknown> | undefined;
+};
+
+/** Further facts about the call. Segment's spec, "Common fields", names the reserved ones. */
+export interface ExtraContext {
+  /** False: update traits without counting the user as active. */
+  active?: boolean | undefined;
+  ip?: string | undefined;
+  /** For example `en-US`. */
+  locale?: string | undefined;
+  location?:
+    | {
+        city?: string | undefined;
+        country?: string | undefined;
+        latitude?: string | undefined;
+        longitude?: string | undefined;
+        region?: string | undefined;
+        speed?: number | undefined;
+      }
+    | undefined;
+  page?:
+    | {
+        path?: string | undefined;
+        referrer?: string | undefined;
+        search?: string | undefined;
+        title?: string | undefined;
+        url?: string | undefined;
+      }
+    | undefined;
+  userAgent?: string | undefined;
+  /** Traits of the user, for events that should carry them. */
+  traits?: object | undefined;
+  campaign?: object | undefined;
+  /** For example `America/New_York`. */
+  timezone?: string | undefined;
+  [key: string]: unknown;
+}
+
+/** An address as Segment's spec has it. */
+export interface Address {
+  city?: string | null | undefined;
+  country?: string | null | undefined;
+  postalCode?: string | null | undefined;
+  state?: string | null | undefined;
+  street?: string | null | undefined;
+}
+
+/** Traits of a user: the ones Segment reserves, and any others. */
+export type UserTraits = {
+  address?: Address | null | undefined;
+  age?: number | null | undefined;
+  avatar?: string | null | undefined;
+  birthday?: Timestamp | null | undefined;
+  company?: object | null | undefined;
+  createdAt?: Timestamp | null | undefined;
+  description?: string | null | undefined;
+  email?: string | null | undefined;
+  firstName?: string | null | undefined;
+  gender?: string | null | undefined;
+  id?: string | number | null | undefined;
+  lastName?: string | null | undefined;
+  name?: string | null | undefined;
+  phone?: string | number | null | undefined;
+  title?: string | null | undefined;
+  username?: string | null | undefined;
+  website?: string | null | undefined;
+} & object;
+
+/** Traits of a group: the ones Segment reserves, and any others. */
+export type GroupTraits = {
+  address?: Address | null | undefined;
+  avatar?: string | null | undefined;
+  createdAt?: Timestamp | null | undefined;
+  description?: string | null | undefined;
+  email?: string | null | undefined;
+  employees?: string | number | null | undefined;
+  id?: string | number | null | undefined;
+  industry?: string | null | undefined;
+  name?: string | null | undefined;
+  phone?: string | number | null | undefined;
+  plan?: string | null | undefined;
+  website?: string | null | undefined;
+} & object;
+
+/** Who it was. One of the two is required; both may be given. */
+export type Identity =
+  | { userId: string; anonymousId?: string | undefined }
+  | { userId?: string | undefined; anonymousId: string };
+
+/** What every method takes. */
+export interface CommonParams {
+  context?: ExtraContext | undefined;
+  /** When it happened. Default: now. */
+  timestamp?: Timestamp | undefined;
+  integrations?: IntegrationsOptions | undefined;
+  /** At most 100 characters. Default: a random UUID. Segment drops repeats of an id for about 24 hours. */
+  messageId?: string | undefined;
+}
+
+export type TrackParams = CommonParams & Identity & { event: string; properties?: EventProperties | undefined };
+export type IdentifyParams = CommonParams & Identity & { traits?: UserTraits | undefined };
+export type GroupParams = CommonParams & Identity & { groupId: string; traits?: GroupTraits | undefined };
+export type PageParams = CommonParams &
+  Identity & {
+    category?: string | undefined;
+    name?: string | undefined;
+    properties?: EventProperties | undefined;
+  };
+export type ScreenParams = PageParams;
+export type AliasParams = CommonParams & { userId: string; previousId: string };
+
+/** The calls of Segment's spec. */
+export type SegmentEventType = 'identify' | 'track' | 'page' | 'screen' | 'group' | 'alias';
+
+/** The parameters of each method. */
+export interface MethodParams {
+  identify: IdentifyParams;
+  track: TrackParams;
+  page: PageParams;
+  screen: ScreenParams;
+  group: GroupParams;
+  alias: AliasParams;
+}
+
+/** An event as it is sent. */
+export interface SegmentEvent {
+  type: SegmentEventType;
+  messageId?: string | undefined;
+  timestamp?: Timestamp | undefined;
+  userId?: string | null | undefined;
+  anonymousId?: string | null | undefined;
+  groupId?: string | null | undefined;
+  previousId?: string | null | undefined;
+  event?: string | undefined;
+  category?: string | undefined;
+  name?: string | undefined;
+  properties?: Record<string, unknown> | undefined;
+  traits?: Record<string, unknown> | undefined;
+  context?: ExtraContext | undefined;
+  integrations?: IntegrationsOptions | undefined;
+  _metadata?: Record<string, unknown> | undefined;
+}

@@ -1,0 +1,131 @@
+/** Plugins, with the interfaces, order and error rules of analytics-node. Without one, no event comes here. */
+import { Context, ContextCancelation } from './context.js';
+import type { SegmentEventType } from './params.js';
+
+export type PluginType = 'before' | 'enrichment' | 'destination' | 'after' | 'utility';
+
+type Handler = (context: Context) => Promise<Context> | Context;
+
+/** Something that sees events on their way. `Instance` is the `Analytics` it was registered with. */
+export interface Plugin<Instance = unknown> extends Partial<Record<SegmentEventType, Handler>> {
+  name: string;
+  type: PluginType;
+  version?: string;
+  /** Further names under which `integrations` may switch a destination off. */
+  alternativeNames?: string[];
+  isLoaded: () => boolean;
+  load: (context: Context, instance: Instance) => Promise<unknown>;
+  unload?: (context: Context, instance: Instance) => Promise<unknown> | unknown;
+  ready?: () => Promise<unknown>;
+}
+
+/** The name under which `integrations` may keep an event from Segment itself. */
+const SEGMENT = 'Segment.io';
+
+/** What the pipeline made of an event. */
+export type Passage = { kind: 'send' } | { kind: 'skip' } | { kind: 'cancel'; reason: unknown };
+
+/** The plugins of one client. */
+export class Plugins<Instance> {
+  #plugins: Plugin<Instance>[] = [];
+  #loading: Promise<unknown> = Promise.resolve();
+
+  get isEmpty(): boolean {
+    return this.#plugins.length === 0;
+  }
+
+  /** Adds and loads plugins. One whose `load` fails is taken out again; it harms nobody else. */
+  async register(plugins: readonly Plugin<Instance>[], instance: Instance, warn: Warn): Promise<void> {
+    this.#plugins = [...this.#plugins, ...plugins];
+    const load = async (plugin: Plugin<Instance>) => {
+      try {
+        await plugin.load(Context.system(), instance);
+      } catch (error) {
+        warn(`Plugin ${plugin.name} failed to load and was removed.`, error);
+        this.#plugins = this.#plugins.filter((known) => known !== plugin);
+      }
+    };
+    const loads = plugins.map((plugin) => ({ plugin, loaded: load(plugin) }));
+    // Events wait for what may change them, not for other destinations.
+    const awaited = loads.filter(({ plugin }) => plugin.type !== 'destination').map(({ loaded }) => loaded);
+    this.#loading = Promise.all([this.#loading, ...awaited]);
+    await Promise.all(awaited);
+  }
+
+  /** Unloads and removes plugins by name. */
+  async deregister(names: readonly string[], instance: Instance, warn: Warn): Promise<void> {
+    for (const plugin of this.#plugins.filter(({ name }) => names.includes(name))) {
+      try {
+        await plugin.unload?.(Context.system(), instance);
+      } catch (error) {
+        warn(`Plugin ${plugin.name} failed to unload.`, error);
+      }
+    }
+    this.#plugins = this.#plugins.filter(({ name }) => !names.includes(name));
+  }
+
+  /** Before and enrichment plugins, in order. The context may be another one afterwards. */
+  async prepare(context: Context): Promise<{ context: Context; passage: Passage }> {
+    await this.#loading;
+    let current = context;
+    for (const plugin of this.#of('before')) {
+      try {
+        current = await call(plugin, current);
+      } catch (reason) {
+        return { context: current, passage: { kind: 'cancel', reason } };
+      }
+    }
+    for (const plugin of this.#of('enrichment')) {
+      try {
+        current = await call(plugin, current);
+      } catch (error) {
+        note(current, plugin, error);
+      }
+    }
+    const sends = isEnabled(current, SEGMENT, [], true);
+    return { context: current, passage: { kind: sends ? 'send' : 'skip' } };
+  }
+
+  /** Destinations side by side, then the plugins that come after. Their errors stay theirs. */
+  async finish(context: Context): Promise<void> {
+    const destinations = this.#of('destination').filter(({ name, alternativeNames }) =>
+      isEnabled(context, name, alternativeNames ?? []),
+    );
+    await callAll(destinations, context);
+    await callAll(this.#of('after'), context);
+  }
+
+  #of(type: PluginType): Plugin<Instance>[] {
+    return this.#plugins.filter((plugin) => plugin.type === type);
+  }
+}
+
+/** Says that a plugin failed. */
+export type Warn = (message: string, error: unknown) => void;
+
+async function callAll<Instance>(plugins: readonly Plugin<Instance>[], context: Context): Promise<void> {
+  const guarded = async (plugin: Plugin<Instance>) => {
+    try {
+      await call(plugin, context);
+    } catch (error) {
+      note(context, plugin, error);
+    }
+  };
+  await Promise.all(plugins.map(guarded));
+}
+
+async function call<Instance>(plugin: Plugin<Instance>, context: Context): Promise<Context> {
+  const result: unknown = await plugin[context.event.type]?.(context);
+  return result instanceof Context ? result : context;
+}
+
+function note<Instance>(context: Context, plugin: Plugin<Instance>, error: unknown): void {
+  const level = error instanceof ContextCancelation ? 'warn' : 'error';
+  context.log(level, 'plugin failed', { plugin: plugin.name, error });
+}
+
+function isEnabled(context: Context, name: string, alternatives: readonly string[], byDefault?: boolean): boolean {
+  const { integrations = {} } = context.event;
+  const named = [name, ...alternatives].map((known) => integrations[known]).find((value) => value !== undefined);
+  return (named ?? byDefault ?? integrations.All) !== false;
+}

@@ -1,0 +1,212 @@
+/** A client with the whole API that keeps its events in memory instead of sending them. */
+import { randomUUID } from 'node:crypto';
+
+import { Analytics } from '../analytics.js';
+import { EVENT_TYPES, FLAG, REFUSALS, type Engine, type Notice } from '../native.js';
+import type { AnalyticsSettings } from '../options.js';
+import type { SegmentEvent, SegmentEventType } from '../params.js';
+import { VERSION } from '../version.js';
+
+/** Keeps events, in memory, under the engine's interface: validation, plugins and callbacks are the real ones. */
+class RecordingEngine implements Engine {
+  readonly events: SegmentEvent[] = [];
+  readonly changed = new Set<() => void>();
+  readonly #wake: () => void;
+  #mail: Notice[] = [];
+  #interest = 0;
+  #refused: Record<string, number> = {};
+  #dropped = 0;
+  #accepted = 0;
+  #failures: { code: string; message: string }[] = [];
+
+  constructor(wake: () => void) {
+    this.#wake = wake;
+  }
+
+  enqueue(text: string, flags: number): number {
+    const event = seal(text, flags);
+    this.#accepted += 1;
+    const sequence = this.#accepted;
+    const failure = this.#failures.shift();
+    const entry = [sequence, event as unknown as Record<string, unknown>] satisfies [number, object];
+    if (failure === undefined) {
+      this.events.push(event);
+      this.#post({ type: 'delivered', attempts: 1, events: [entry] });
+    } else {
+      this.#dropped += 1;
+      const cause = { ...failure, reason: 'rejected', status: null, attempts: 1 };
+      this.#post({ type: 'dropped', cause, events: [entry] });
+    }
+    if (this.#interest !== 0) this.#post({ type: 'drained' });
+    for (const look of [...this.changed]) look();
+    return sequence;
+  }
+
+  failNext(code: string, message: string): void {
+    this.#failures.push({ code, message });
+  }
+
+  refuse(reason: number): void {
+    const name = REFUSALS[reason - 1] ?? 'invalid';
+    this.#refused[name] = (this.#refused[name] ?? 0) + 1;
+  }
+
+  flush(id: number): void {
+    this.#post({ type: 'flushed', id, durationMs: 0, stats: this.#stats(), unflushed: [] });
+  }
+
+  stats(): string {
+    return JSON.stringify(this.#stats());
+  }
+
+  setInterest(bits: number): void {
+    this.#interest = bits;
+  }
+
+  takeMail(): string {
+    const mail = this.#mail;
+    this.#mail = [];
+    return JSON.stringify(mail);
+  }
+
+  drain(): number {
+    return 0;
+  }
+
+  exitTimeout(): number {
+    return 0;
+  }
+
+  answer(): void {
+    // It sends nothing, so nothing is answered.
+  }
+
+  #post(notice: Notice): void {
+    // As with the engine, callers hear of an event's fate after the call, never during it.
+    if (this.#mail.length === 0) setImmediate(this.#wake);
+    this.#mail.push(notice);
+  }
+
+  #stats() {
+    return {
+      accepted: this.#accepted,
+      delivered: this.#accepted - this.#dropped,
+      dropped: { rejected: this.#dropped },
+      spooled: 0,
+      pending: 0,
+      refused: this.#refused,
+      requests: 0,
+      retries: 0,
+      bytesRaw: 0,
+      bytesSent: 0,
+      consecutiveFailures: 0,
+      inFlight: 0,
+      queueBytes: 0,
+      lastSuccessAgeMs: null,
+      oldestPendingAgeMs: null,
+    };
+  }
+}
+
+/** Adds what the engine adds. */
+function seal(text: string, flags: number): SegmentEvent {
+  const body = JSON.parse(text) as Partial<SegmentEvent>;
+  const type = EVENT_TYPES[flags % FLAG.context] as SegmentEventType;
+  const library = { name: '@companion/segment', version: VERSION };
+  return {
+    messageId: randomUUID(),
+    timestamp: new Date().toISOString(),
+    integrations: {},
+    ...body,
+    type,
+    context: { ...body.context, library },
+    _metadata: { nodeVersion: process.version, jsRuntime: 'node' },
+  };
+}
+
+/** Options of {@link RecordingAnalytics.waitFor}. */
+export interface WaitOptions {
+  /** @default 10000 */
+  timeoutMs?: number;
+}
+
+/**
+ * An in-memory double of {@link Analytics}: the same methods, checks, plugins, callbacks and events, and nothing
+ * is sent. Events appear in `events` as they would have been sent.
+ */
+export class RecordingAnalytics extends Analytics {
+  readonly #recording: RecordingEngine;
+
+  constructor(settings: Partial<AnalyticsSettings> = {}) {
+    let engine: RecordingEngine | undefined;
+    super({ writeKey: 'recording', ...settings }, (_options, wake) => (engine = new RecordingEngine(wake)));
+    this.#recording = engine as unknown as RecordingEngine;
+  }
+
+  /** What was accepted and not made to fail, in order. */
+  get events(): readonly SegmentEvent[] {
+    return this.#recording.events;
+  }
+
+  identifies(): SegmentEvent[] {
+    return this.#ofType('identify');
+  }
+
+  tracks(): SegmentEvent[] {
+    return this.#ofType('track');
+  }
+
+  pages(): SegmentEvent[] {
+    return this.#ofType('page');
+  }
+
+  screens(): SegmentEvent[] {
+    return this.#ofType('screen');
+  }
+
+  groups(): SegmentEvent[] {
+    return this.#ofType('group');
+  }
+
+  aliases(): SegmentEvent[] {
+    return this.#ofType('alias');
+  }
+
+  /** The next event's delivery fails with this error's message and code (default `ERR_REJECTED`). */
+  failNext(error: Error): void {
+    const { code } = error as { code?: unknown };
+    this.#recording.failNext(typeof code === 'string' ? code : 'ERR_REJECTED', error.message);
+  }
+
+  /** Resolves once there are at least `count` events. */
+  async waitFor(count: number, { timeoutMs = 10_000 }: WaitOptions = {}): Promise<readonly SegmentEvent[]> {
+    if (this.events.length >= count) return this.events;
+    const { changed } = this.#recording;
+    return new Promise((resolve, reject) => {
+      const end = () => {
+        clearTimeout(timer);
+        changed.delete(look);
+      };
+      const look = () => {
+        if (this.events.length < count) return;
+        end();
+        resolve(this.events);
+      };
+      const late = () => {
+        end();
+        reject(new Error(`${this.events.length} of ${count} events after ${timeoutMs} ms.`));
+      };
+      const timer = setTimeout(late, timeoutMs);
+      changed.add(look);
+    });
+  }
+
+  /** Forgets the recorded events; the counters stay. */
+  clear(): void {
+    this.#recording.events.length = 0;
+  }
+
+  #ofType(type: SegmentEventType): SegmentEvent[] {
+    return this.events.filter((event) => event.type === type);
+  }
+}

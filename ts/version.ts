@@ -1,0 +1,7 @@
+/** This package's version. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+const manifest = JSON.parse(readFileSync(join(__dirname, '../package.json'), 'utf8')) as { version: string };
+
+export const VERSION: string = manifest.version;
