@@ -59,8 +59,8 @@ export async function measureInOwnProcess(collector, { metric, sdk, size }) {
   child.stderr?.setEncoding('utf8').on('data', (text) => {
     complaints = (complaints + text).slice(-STDERR_SHOWN);
   });
-  // 'close' comes after the last of its stderr.
-  const ended = once(child, 'close');
+  // Not its 'close', which never comes when the parent is the one that disconnects.
+  const ended = Promise.all([once(child, 'exit'), child.stderr && once(child.stderr, 'close')]);
   answerCalls(child, {
     answer: (mode) => collector.call('answer', mode),
     waitFor: (question) => collector.call('waitFor', question),

@@ -57,13 +57,15 @@ export function budgetSection(verdicts, quick) {
 }
 
 /**
- * @param {{ command: string, rounds: number, versions: Record<string, string>, startedAt: Date, seconds: number }} run
+ * @param {{ command: string, rounds: number, versions: Record<string, string>, startedAt: Date, seconds: number,
+ *   loadBefore: number }} run
  */
-export function heading({ command, rounds, versions, startedAt, seconds }) {
+export function heading({ command, rounds, versions, startedAt, seconds, loadBefore }) {
   const [cpu] = cpus();
   const facts = [
     `- Command: \`${command}\``,
     `- Date: ${startedAt.toISOString().slice(0, 10)}, ${Math.round(seconds)} s`,
+    `- Load average before the run: ${loadBefore.toFixed(2)} (other work on the machine distorts every value)`,
     `- Machine: ${cpu.model.trim()}, ${cpus().length} cores, ${Math.round(totalmem() / 2 ** 30)} GiB, ${type()} ${process.arch}`,
     `- Node.js ${process.versions.node}, V8 ${process.versions.v8}`,
     ...Object.entries(versions).map(([label, version]) => `- ${label} ${version}`),

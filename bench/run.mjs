@@ -1,5 +1,6 @@
 // npm run bench: measures the package and its peers side by side, interleaved, and judges the budgets.
 import { writeFileSync } from 'node:fs';
+import { loadavg } from 'node:os';
 import { parseBenchArguments, USAGE } from './arguments.mjs';
 import { judge } from './budgets.mjs';
 import { loadMetric, METRICS } from './metrics/metric.mjs';
@@ -72,6 +73,7 @@ async function main() {
     return;
   }
   const startedAt = new Date();
+  const [loadBefore] = loadavg();
   const plans = await planFor(options);
   const collector = await Collector.start();
   /** @type {import('./budgets.mjs').Results} */
@@ -105,11 +107,11 @@ async function main() {
   console.log(sections.at(-1));
   const seconds = (Date.now() - startedAt.getTime()) / 1000;
   const command = ['npm run bench', ...(args.length > 0 ? ['--', ...args] : [])].join(' ');
-  const top = heading({ command, rounds: options.rounds, versions, startedAt, seconds });
+  const top = heading({ command, rounds: options.rounds, versions, startedAt, seconds, loadBefore });
   console.log(top);
-  if (options.quick || options.metrics || options.sdks)
-    console.log('A partial run: bench/RESULTS.md was left as it is.');
-  else writeFileSync(RESULTS, [top, ...sections].join('\n'));
+  const isComplete = !options.quick && !options.metrics && !options.sdks;
+  if (isComplete) writeFileSync(RESULTS, [top, ...sections].join('\n'));
+  else console.log('A partial run: bench/RESULTS.md was left as it is.');
 
   if (options.strict && verdicts.some(({ verdict }) => verdict === 'MISSED')) process.exitCode = 1;
 }

@@ -78,8 +78,8 @@ impl Client {
     }
 
     /// Counts a call that never became a text.
-    pub fn refuse(&self, reason: Refusal) {
-        self.shared.refuse(reason);
+    pub fn refuse(&self, reason: Refusal) -> Refusal {
+        self.shared.refuse(reason)
     }
 
     /// Sends everything accepted so far without waiting for thresholds; the observer hears the report under

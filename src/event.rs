@@ -4,10 +4,12 @@
 //! written by `JSON.stringify`, and when [`Parts::context`] is set its last member is `context`, an object.
 //! The limits are those of Segment's HTTP Tracking API, measured on the final UTF-8 bytes.
 
+use std::cell::RefCell;
+use std::sync::LazyLock;
 use std::time::SystemTime;
 
 use jiff::Timestamp;
-use memchr::memmem;
+use memchr::memmem::Finder;
 use uuid::Uuid;
 
 use crate::stats::Refusal;
@@ -111,7 +113,7 @@ impl Seal {
         }
         if !parts.timestamp {
             head.push(br#""timestamp":""#);
-            head.push_timestamp(now);
+            with_iso_timestamp(now, |timestamp| head.push(timestamp.as_bytes()));
             head.push(br#"","#);
         }
         head.push(br#""type":""#);
@@ -171,17 +173,6 @@ impl Head {
         }
     }
 
-    fn push_timestamp(&mut self, now: SystemTime) {
-        use std::io::Write as _;
-        let mut room = &mut self.buffer[self.length..];
-        let before = room.len();
-        // A clock outside the years 0 to 9999 can't be written in ISO 8601: the epoch stands in.
-        let timestamp = Timestamp::try_from(now).unwrap_or_default();
-        if write!(room, "{timestamp:.3}").is_ok() {
-            self.length += before - room.len();
-        }
-    }
-
     fn bytes(&self) -> &[u8] {
         &self.buffer[..self.length]
     }
@@ -190,7 +181,9 @@ impl Head {
 /// Whether the text nests beyond [`MAX_DEPTH`].
 fn too_deep(text: &[u8]) -> bool {
     // Almost no event has that many brackets, so the walk is rare.
-    let brackets = text.iter().filter(|&&byte| byte == b'{' || byte == b'[').count();
+    // In pieces that a byte can count, so that the compiler counts many bytes at once.
+    let count = |piece: &[u8]| piece.iter().map(|&byte| u8::from(byte == b'{' || byte == b'[')).sum::<u8>();
+    let brackets: usize = text.chunks(255).map(|piece| usize::from(count(piece))).sum();
     brackets > MAX_DEPTH && depth(text) > MAX_DEPTH
 }
 
@@ -215,8 +208,9 @@ fn depth(text: &[u8]) -> usize {
 /// `JSON.stringify` writes a lone surrogate as an escape such as `\ud800`, which strict parsers refuse with
 /// the whole batch. It becomes U+FFFD, as in every UTF-8 encoder. Pairs never appear as escapes.
 fn mend_lone_surrogates(json: &mut [u8]) {
+    static ESCAPE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(br"\ud"));
     let mut from = 0;
-    while let Some(found) = memmem::find(&json[from..], br"\ud") {
+    while let Some(found) = ESCAPE.find(&json[from..]) {
         let at = from + found;
         let backslashes = json[..at].iter().rev().take_while(|&&byte| byte == b'\\').count();
         let is_escape = backslashes % 2 == 0;
@@ -231,7 +225,25 @@ fn mend_lone_surrogates(json: &mut [u8]) {
 /// The moment as ISO 8601 with milliseconds, as `Date.prototype.toISOString` writes it.
 #[must_use]
 pub fn iso_timestamp(now: SystemTime) -> String {
-    format!("{:.3}", Timestamp::try_from(now).unwrap_or_default())
+    with_iso_timestamp(now, ToOwned::to_owned)
+}
+
+/// Formatting a date costs more than the rest of a seal, and many events share a millisecond: the last text is
+/// kept for each thread.
+fn with_iso_timestamp<T>(now: SystemTime, look: impl FnOnce(&str) -> T) -> T {
+    thread_local! {
+        static LAST: RefCell<(Option<i64>, String)> = const { RefCell::new((None, String::new())) };
+    }
+    // A clock outside the years that ISO 8601 can write: the epoch stands in.
+    let timestamp = Timestamp::try_from(now).unwrap_or_default();
+    let millisecond = timestamp.as_millisecond();
+    LAST.with_borrow_mut(|(last, text)| {
+        if *last != Some(millisecond) {
+            *text = format!("{timestamp:.3}");
+            *last = Some(millisecond);
+        }
+        look(text)
+    })
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
  * order are those of analytics-node; what that library loses in silence is refused here with an error.
  */
 import { AnalyticsError, ValidationError } from './errors.js';
+import { EVENT_TYPES } from './native.js';
 import type {
   AliasParams,
   ExtraContext,
@@ -10,6 +11,7 @@ import type {
   IdentifyParams,
   MethodParams,
   PageParams,
+  SegmentEvent,
   SegmentEventType,
   Timestamp,
   TrackParams,
@@ -121,7 +123,7 @@ export function problemOf(message: Message): AnalyticsError | undefined {
   if (messageId !== undefined && messageId.length > MAX_MESSAGE_ID_LENGTH) {
     return new ValidationError('.messageId', `is longer than ${MAX_MESSAGE_ID_LENGTH} characters`);
   }
-  if (timestamp !== undefined && Number.isNaN(new Date(timestamp).getTime())) {
+  if (timestamp !== undefined && !isMoment(timestamp)) {
     return new ValidationError('.timestamp', 'is not a valid date');
   }
   if (context !== undefined && (typeof context !== 'object' || Array.isArray(context))) {
@@ -130,14 +132,47 @@ export function problemOf(message: Message): AnalyticsError | undefined {
   return undefined;
 }
 
+/**
+ * The message of an event as plugins and `redact` left it, who may have made anything of it.
+ *
+ * @throws ValidationError when it is no event any more
+ */
+export function messageFrom(event: SegmentEvent): Message {
+  if (typeof event !== 'object' || event === null) throw new ValidationError('The event', 'is not an object');
+  const { type, context, messageId, timestamp, ...rest } = event;
+  if (!EVENT_TYPES.includes(type)) throw new ValidationError('.type', `is not one of ${EVENT_TYPES.join(', ')}`);
+  requireText('.messageId', messageId || '');
+  return {
+    integrations: undefined,
+    ...rest,
+    messageId: messageId || undefined,
+    timestamp: timestamp ?? undefined,
+    context: contextOf(context),
+  };
+}
+
 /** The caller's context without `library`, which is ours to say. Never the caller's own object changed. */
 function contextOf(context: ExtraContext | null | undefined): object | undefined {
   if (context === undefined || context === null) return undefined;
   if (typeof context !== 'object') return context;
   const plain = typeof context['toJSON'] === 'function' ? (context['toJSON']() as ExtraContext) : context;
-  if (typeof plain !== 'object' || plain === null || !('library' in plain)) return plain;
-  const { library: _ours, ...rest } = plain;
+  if (typeof plain !== 'object' || plain === null || Array.isArray(plain)) return plain;
+  // JSON.stringify asks for toJSON() only once.
+  if (!('library' in plain) && typeof plain['toJSON'] !== 'function') return plain;
+  const { library: _ours, toJSON: _asked, ...rest } = plain;
   return rest;
+}
+
+/** A moment, or something that `JSON.stringify` writes as one (moment, Luxon, Temporal). */
+function isMoment(value: unknown): boolean {
+  if (value instanceof Date) return !Number.isNaN(value.getTime());
+  try {
+    const written: unknown = typeof value === 'object' ? (value as Partial<Date>).toJSON?.() : value;
+    if (typeof written !== 'string' && typeof written !== 'number') return false;
+    return !Number.isNaN(new Date(written).getTime());
+  } catch {
+    return false;
+  }
 }
 
 function requireParams(method: SegmentEventType, params: unknown): void {

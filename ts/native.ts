@@ -1,5 +1,5 @@
 /** The engine as the face sees it. The only file that loads the addon. */
-import { NativeClient, checkOptions, type OptionProblem } from '../index.js';
+import { NativeClient, checkOptions, enqueue, type OptionProblem } from '../index.js';
 
 /** Bits that {@link Engine.enqueue} adds to the index of the event type. */
 export const FLAG = { context: 8, messageId: 16, timestamp: 32, integrations: 64, tracked: 128 } as const;
@@ -75,7 +75,15 @@ export type Notice =
   | { type: 'log'; level: string; message: string; fields: Record<string, unknown> }
   | { type: 'drained' };
 
-export const startNative: StartEngine = (options, wake, logLevel, usesCallback) =>
-  new NativeClient(options, wake, logLevel, usesCallback);
+/** The native engine. */
+class NativeEngine extends NativeClient implements Engine {
+  readonly #handle = this.handle();
+
+  enqueue(text: string, flags: number): number {
+    return enqueue(this.#handle, text, flags);
+  }
+}
+
+export const startNative: StartEngine = (...settings) => new NativeEngine(...settings);
 
 export { checkOptions, type OptionProblem };

@@ -1,6 +1,6 @@
 /** Plugins, with the interfaces, order and error rules of analytics-node. Without one, no event comes here. */
 import { Context, ContextCancelation } from './context.js';
-import type { SegmentEventType } from './params.js';
+import type { SegmentEvent, SegmentEventType } from './params.js';
 
 export type PluginType = 'before' | 'enrichment' | 'destination' | 'after' | 'utility';
 
@@ -125,7 +125,8 @@ function note<Instance>(context: Context, plugin: Plugin<Instance>, error: unkno
 }
 
 function isEnabled(context: Context, name: string, alternatives: readonly string[], byDefault?: boolean): boolean {
-  const { integrations = {} } = context.event;
+  // Other plugins may have made anything of the event.
+  const integrations = (context.event as SegmentEvent | null)?.integrations ?? {};
   const named = [name, ...alternatives].map((known) => integrations[known]).find((value) => value !== undefined);
   return (named ?? byDefault ?? integrations.All) !== false;
 }

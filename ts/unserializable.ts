@@ -6,7 +6,7 @@ const MAX_VISITS = 20_000;
 
 /** The error for a message that could not be written. */
 export function notSerializable(message: object): AnalyticsError {
-  const { path, problem } = findProblem(message);
+  const { path, problem } = problemIn(message);
   const where = path === '' ? 'The event' : `The event's ${path}`;
   return new AnalyticsError('ERR_NOT_SERIALIZABLE', `${where} ${problem}`, { field: path || undefined });
 }
@@ -21,6 +21,14 @@ interface Visit {
   key: string;
   path: string;
   ancestors: readonly object[];
+}
+
+function problemIn(message: object): Problem {
+  try {
+    return findProblem(message);
+  } catch {
+    return { path: '', problem: 'can not be read. Give plain data.' };
+  }
 }
 
 function findProblem(message: object): Problem {

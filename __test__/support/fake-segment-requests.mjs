@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import http from 'node:http';
 import net from 'node:net';
+import { text } from 'node:stream/consumers';
 
 import { startFakeSegment } from '../../dist/testing/index.js';
 
@@ -18,14 +19,15 @@ export async function start(t, options) {
   return server;
 }
 
+/**
+ * Each POST has a connection of its own: `fetch` may still hold one that the server has just cut. Fails with
+ * the socket's own error.
+ */
 export async function post(server, path, body, headers = BASIC) {
-  const response = await fetch(server.url + path, {
-    method: 'POST',
-    headers,
-    body: typeof body === 'string' || Buffer.isBuffer(body) ? body : JSON.stringify(body),
-    redirect: 'manual',
-  });
-  return { status: response.status, headers: response.headers, text: await response.text() };
+  const request = rawPost(server, { path, headers });
+  request.end(typeof body === 'string' || Buffer.isBuffer(body) ? body : JSON.stringify(body));
+  const [response] = await once(request, 'response');
+  return { status: response.statusCode, headers: new Headers(response.headers), text: await text(response) };
 }
 
 export const postBatch = (server, events, headers) => post(server, '/v1/batch', { batch: events }, headers);
@@ -48,14 +50,13 @@ export function trackOfBytes(bytes, filler = 'x') {
   return event;
 }
 
-/** A POST by node:http, for what fetch cannot do; fails with the socket's own error. */
-export function rawPost(server, { headers = BASIC, agent = false } = {}) {
-  return http.request(`${server.url}/v1/batch`, { method: 'POST', headers, agent });
+/** A POST still to be ended. */
+export function rawPost(server, { path = '/v1/batch', headers = BASIC, agent = false } = {}) {
+  return http.request(server.url + path, { method: 'POST', headers, agent });
 }
 
 export const errorOf = async (emitter) => (await once(emitter, 'error'))[0];
 
-/** On a connection of its own: fetch may still hold one that has just been cut. */
 export async function assertRefusesConnections(server) {
   const error = await errorOf(net.connect(server.port, server.host));
   assert.equal(error.code, 'ECONNREFUSED');

@@ -15,12 +15,7 @@ export const onlyMetrics = ['track-call'];
  */
 export function create(url, limits) {
   const directory = mkdtempSync(join(tmpdir(), 'companion-segment-bench-'));
-  const client = companion.create(url, limits, { spool: { directory } });
-  return {
-    ...client,
-    close: async () => {
-      await client.close();
-      rmSync(directory, { recursive: true, force: true });
-    },
-  };
+  // On exit, so that a failed run leaves nothing behind either.
+  process.once('exit', () => rmSync(directory, { recursive: true, force: true }));
+  return companion.create(url, limits, { spool: { directory } });
 }

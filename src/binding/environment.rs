@@ -1,8 +1,9 @@
 //! One Node environment (the main thread or a worker thread): its clients, and its end.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use napi::bindgen_prelude::Env;
 
@@ -10,12 +11,12 @@ use crate::client::Client;
 use crate::delivery::engine::Share;
 
 struct Environment {
-    clients: Vec<Resident>,
+    clients: HashMap<u32, Resident>,
     _share: Share,
 }
 
 struct Resident {
-    client: Weak<Client>,
+    client: Arc<Client>,
     /// Nothing more is to be waited for.
     exiting: Arc<AtomicBool>,
 }
@@ -30,21 +31,36 @@ pub fn enter(env: &Env) -> napi::Result<()> {
     let is_new = ENVIRONMENT.with_borrow(Option::is_none);
     if is_new {
         env.add_env_cleanup_hook((), |()| leave())?;
-        let environment = Environment { clients: Vec::new(), _share: Share::take() };
+        let environment = Environment { clients: HashMap::new(), _share: Share::take() };
         ENVIRONMENT.with_borrow_mut(|current| *current = Some(environment));
     }
     Ok(())
 }
 
-/// Remembers a client, so that it can deliver what it has when the environment ends.
-pub fn remember(client: &Arc<Client>, exiting: &Arc<AtomicBool>) {
-    let resident = Resident { client: Arc::downgrade(client), exiting: Arc::clone(exiting) };
+/// Keeps a client under its number, until it is forgotten or the environment ends.
+pub fn remember(handle: u32, client: &Arc<Client>, exiting: &Arc<AtomicBool>) {
+    let resident = Resident { client: Arc::clone(client), exiting: Arc::clone(exiting) };
     ENVIRONMENT.with_borrow_mut(|current| {
         if let Some(environment) = current {
-            environment.clients.retain(|resident| resident.client.strong_count() > 0);
-            environment.clients.push(resident);
+            environment.clients.insert(handle, resident);
         }
     });
+}
+
+/// JavaScript has collected the client: what it accepted is still delivered, then its worker ends.
+pub fn forget(handle: u32) {
+    // During the end of a thread there is nothing left to forget from.
+    let _ended = ENVIRONMENT.try_with(|current| {
+        let forgotten = current.borrow_mut().as_mut().and_then(|current| current.clients.remove(&handle));
+        drop(forgotten);
+    });
+}
+
+/// Lets `look` use a client of this environment; `None` when there is none of this number.
+pub fn with_client<T>(handle: u32, look: impl FnOnce(&Client) -> T) -> Option<T> {
+    ENVIRONMENT.with_borrow(|current| {
+        current.as_ref()?.clients.get(&handle).map(|resident| look(&resident.client))
+    })
 }
 
 /// Delivers what the clients still have, each for at most its `exitTimeout`, then lets go of the engine; the
@@ -52,10 +68,8 @@ pub fn remember(client: &Arc<Client>, exiting: &Arc<AtomicBool>) {
 fn leave() {
     let Some(environment) = ENVIRONMENT.with_borrow_mut(Option::take) else { return };
     let waits = |resident: &&Resident| !resident.exiting.load(Ordering::Relaxed);
-    for resident in environment.clients.iter().filter(waits) {
-        if let Some(client) = resident.client.upgrade() {
-            let left = client.drain(client.exit_timeout());
-            tracing::debug!(left, "environment ended");
-        }
+    for resident in environment.clients.values().filter(waits) {
+        let left = resident.client.drain(resident.client.exit_timeout());
+        tracing::debug!(left, "environment ended");
     }
 }

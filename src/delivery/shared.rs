@@ -180,11 +180,13 @@ impl Shared {
     /// Ends the flushes whose time is up; true when everything pending was abandoned with one.
     pub fn expire(&self) -> bool {
         let (ended, abandoned) = self.ledger().expire(self.clock.elapsed());
-        if let Some(abandoned) = &abandoned {
-            self.report_abandoned(abandoned);
-        }
+        let Some(abandoned) = abandoned else {
+            self.report_flushed(ended);
+            return false;
+        };
+        self.report_abandoned(&abandoned);
         self.conclude(ended);
-        abandoned.is_some()
+        true
     }
 
     /// Blocks the calling thread until nothing is pending or the time is up. Only for ways out of the
@@ -234,10 +236,10 @@ impl Shared {
     /// After events were settled: tells whoever waits for the moment.
     fn conclude(&self, ended: Vec<Ended>) {
         self.settled.notify_all();
-        self.report_flushed(ended);
         if self.observer.interest().drained && self.ledger().pending() == 0 {
             self.observer.notify(Notice::Drained);
         }
+        self.report_flushed(ended);
     }
 
     fn report_flushed(&self, ended: Vec<Ended>) {

@@ -3,7 +3,7 @@
  * was sent, and misbehaves on order. For tests of anything that sends events to Segment.
  */
 import { createServer, type Server } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import type { Socket } from 'node:net';
 
 import { failLoudly, serve, type ExchangeContext } from './exchange.js';
 import { FaultSchedule, type Fault } from './faults.js';
@@ -223,7 +223,8 @@ class LoopbackSegment implements FakeSegment {
 
   async start(port: number): Promise<void> {
     await listen(this.#server, port, this.host);
-    this.#port = (this.#server.address() as AddressInfo).port;
+    const address = this.#server.address();
+    if (typeof address === 'object' && address !== null) this.#port = address.port;
   }
 
   pause(): Promise<void> {
@@ -267,7 +268,6 @@ class LoopbackSegment implements FakeSegment {
   }
 
   async #stop(): Promise<void> {
-    if (!this.#server.listening) return;
     const serverClosed = new Promise((resolve) => {
       this.#server.close(resolve);
     });

@@ -69,9 +69,11 @@ impl HttpTransport {
         while let Some(chunk) = answer.chunk().await.map_err(|error| failure(&error))? {
             received += chunk.len();
             if received > MAX_RESPONSE_BYTES {
-                break;
+                return Ok(response);
             }
         }
+        // The connection's task puts it back into the pool; the next request should find it there.
+        tokio::task::yield_now().await;
         Ok(response)
     }
 }

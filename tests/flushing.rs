@@ -1,0 +1,127 @@
+//! Flush sends everything accepted before the call; close ends in time and hands the rest back.
+
+use std::time::{Duration, Instant};
+
+use companion_segment::delivery::notice::Notice;
+use companion_segment::{Options, Refusal};
+
+use crate::support::harness::number;
+use crate::support::{Harness, Reply, Server, options};
+
+#[test]
+fn a_flush_covers_what_is_in_flight_and_what_waits_and_joins_others() {
+    let server = Server::replying([Reply::Status(503), Reply::Status(503)]);
+    let harness = Harness::start(Options { flush_at: Some(15.0), ..options(&server.url) });
+    harness.track_many(18);
+    harness.client.flush(7, None, false);
+    harness.track(18).unwrap();
+    harness.client.flush(8, None, false);
+    let reports = [harness.report(7), harness.report(8)];
+    assert!(reports[0].stats.delivered >= 18);
+    assert_eq!(reports[1].stats.delivered, 19);
+}
+
+#[test]
+fn a_flush_of_nothing_ends_at_once() {
+    let server = Server::replying([]);
+    let harness = Harness::start(options(&server.url));
+    assert_eq!(harness.flush().stats.accepted, 0);
+    assert!(server.requests().is_empty());
+}
+
+#[test]
+fn a_flush_that_runs_out_of_time_reports_and_goes_on() {
+    let server = Server::replying([Reply::Hang]);
+    let harness = Harness::start(Options { http_request_timeout: Some(1_000.0), ..options(&server.url) });
+    harness.track_many(3);
+    harness.client.flush(5, Some(Duration::from_millis(20)), false);
+    let report = harness.report(5);
+    assert_eq!((report.stats.pending, report.unflushed.len()), (3, 0));
+    harness.flush();
+    assert_eq!(harness.delivered(), [0, 1, 2]);
+}
+
+#[test]
+fn close_delivers_and_then_refuses() {
+    let server = Server::replying([]);
+    let harness = Harness::start(options(&server.url));
+    harness.track_many(3);
+    let report = harness.close(Duration::from_secs(10));
+    assert_eq!((report.stats.delivered, report.unflushed.len()), (3, 0));
+    assert_eq!(harness.track(3), Err(Refusal::Closed));
+    assert_eq!(harness.stats().refused, [("closed", 1)].into());
+    assert_eq!(harness.close(Duration::ZERO).stats.delivered, 3, "closing again is harmless");
+}
+
+#[test]
+fn close_against_a_server_that_hangs_hands_the_rest_back_in_time() {
+    let server = Server::start(|_, _| Reply::Hang);
+    let harness = Harness::start(Options { flush_at: Some(2.0), ..options(&server.url) });
+    harness.track_many(11);
+    let started = Instant::now();
+    let report = harness.close(Duration::from_millis(200));
+    assert!(started.elapsed() >= Duration::from_millis(200));
+    let unflushed: Vec<_> = report.unflushed.iter().map(|event| number(event)).collect();
+    assert_eq!(unflushed, (0..11).collect::<Vec<_>>(), "all of them, oldest first");
+    assert_eq!(report.stats.pending, 11);
+    let stats = harness.stats();
+    assert_eq!((stats.pending, stats.dropped["unflushed"], stats.queue_bytes), (0, 11, 0));
+}
+
+#[test]
+fn what_was_handed_back_is_not_sent_later() {
+    let server = Server::start(|index, _| if index == 0 { Reply::Status(503) } else { Reply::Status(200) });
+    let harness = Harness::start(Options { disable: None, ..options(&server.url) });
+    harness.track_many(1);
+    harness.client.flush(2, Some(Duration::ZERO), true);
+    let report = harness.report(2);
+    let handed_back = report.unflushed.len();
+    assert_eq!(handed_back as u64 + report.stats.delivered, 1);
+}
+
+#[test]
+fn dropping_the_handle_still_delivers() {
+    let server = Server::replying([]);
+    let harness = Harness::start(options(&server.url));
+    harness.track_many(3);
+    drop(harness);
+    while server.requests().is_empty() {
+        std::thread::yield_now();
+    }
+    assert_eq!(server.requests()[0].numbers(), [0, 1, 2]);
+}
+
+#[test]
+fn draining_blocks_until_nothing_is_pending() {
+    let server = Server::replying([Reply::Status(503)]);
+    let harness = Harness::start(options(&server.url));
+    harness.track_many(3);
+    assert_eq!(harness.client.drain(Duration::from_secs(30)), 0);
+    assert_eq!(harness.stats().delivered, 3);
+}
+
+#[test]
+fn observers_hear_each_exchange_without_the_key() {
+    let server = Server::replying([Reply::Status(500)]);
+    let harness = Harness::start(options(&server.url));
+    harness.track_many(2);
+    harness.flush();
+    let texts: Vec<_> = harness.notices().iter().map(|notice| format!("{notice:?}")).collect();
+    let count = |name: &str| texts.iter().filter(|text| text.starts_with(name)).count();
+    assert_eq!((count("Request"), count("Response"), count("Drained")), (2, 2, 1));
+    for notice in harness.notices() {
+        if let Notice::Request { headers, body, .. } = notice {
+            assert!(headers.iter().all(|(name, _)| !name.eq_ignore_ascii_case("authorization")));
+            assert!(!String::from_utf8(body).unwrap().contains("test-key"));
+        }
+    }
+}
+
+#[test]
+fn a_disabled_client_sends_nothing_and_counts_everything() {
+    let server = Server::replying([]);
+    let harness = Harness::start(Options { disable: Some(true), ..options(&server.url) });
+    harness.track_many(20);
+    assert_eq!(harness.flush().stats.delivered, 20);
+    assert!(server.requests().is_empty());
+}

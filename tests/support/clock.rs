@@ -1,0 +1,43 @@
+//! A clock whose pauses cost no time: they are written down and the clock is put forward.
+
+use std::sync::Mutex;
+use std::time::{Duration, Instant, SystemTime};
+
+use companion_segment::delivery::clock::{Clock, Pause};
+
+/// Real time plus what was paused.
+pub struct SkippingClock {
+    start: Instant,
+    /// What was asked for, in order.
+    pub pauses: Mutex<Vec<Duration>>,
+    skipped: Mutex<Duration>,
+}
+
+impl Default for SkippingClock {
+    fn default() -> Self {
+        Self { start: Instant::now(), pauses: Mutex::default(), skipped: Mutex::default() }
+    }
+}
+
+impl SkippingClock {
+    /// Puts the clock forward.
+    pub fn skip(&self, duration: Duration) {
+        *self.skipped.lock().unwrap() += duration;
+    }
+}
+
+impl Clock for SkippingClock {
+    fn elapsed(&self) -> Duration {
+        self.start.elapsed() + *self.skipped.lock().unwrap()
+    }
+
+    fn wall(&self) -> SystemTime {
+        SystemTime::now() + *self.skipped.lock().unwrap()
+    }
+
+    fn pause(&self, duration: Duration) -> Pause {
+        self.pauses.lock().unwrap().push(duration);
+        self.skip(duration);
+        Box::pin(tokio::task::yield_now())
+    }
+}

@@ -1,0 +1,170 @@
+//! A scripted HTTP/1.1 server on loopback. It records what it is sent and does what the script says.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::Value;
+
+/// What the server does with a request.
+#[derive(Clone, Debug)]
+pub enum Reply {
+    /// A status.
+    Status(u16),
+    /// A status with a header.
+    With(u16, &'static str, String),
+    /// 200 and this many bytes of body.
+    Body(usize),
+    /// The connection ends without an answer.
+    Reset,
+    /// No answer until the client gives up.
+    Hang,
+    /// 200 at once, and then a byte of the body now and then.
+    Drip,
+}
+
+/// A request as it came.
+#[derive(Clone, Debug)]
+pub struct Recorded {
+    /// The request line.
+    pub line: String,
+    /// Headers, names in lower case.
+    pub headers: BTreeMap<String, String>,
+    /// The body, decompressed.
+    pub body: Value,
+    /// Bytes of the body on the wire.
+    pub length: usize,
+}
+
+impl Recorded {
+    /// The `n` of each event.
+    pub fn numbers(&self) -> Vec<u64> {
+        self.body["batch"].as_array().unwrap().iter().map(|event| event["n"].as_u64().unwrap()).collect()
+    }
+
+    /// The events of the batch.
+    pub fn events(&self) -> &[Value] {
+        self.body["batch"].as_array().unwrap()
+    }
+
+    /// Whether the body came compressed.
+    pub fn is_gzip(&self) -> bool {
+        self.headers.get("content-encoding").is_some_and(|encoding| encoding == "gzip")
+    }
+}
+
+type Script = dyn Fn(usize, &Recorded) -> Reply + Send + Sync;
+
+/// The server. Its threads end with the test process.
+pub struct Server {
+    /// `http://127.0.0.1:port`
+    pub url: String,
+    requests: Arc<Mutex<Vec<Recorded>>>,
+    connections: Arc<AtomicUsize>,
+}
+
+impl Server {
+    /// Starts a server; the script is given the number of the request, from 0, and the request.
+    pub fn start(script: impl Fn(usize, &Recorded) -> Reply + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let connections = Arc::new(AtomicUsize::new(0));
+        let script: Arc<Script> = Arc::new(script);
+        let (recording, counting) = (Arc::clone(&requests), Arc::clone(&connections));
+        thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                counting.fetch_add(1, Ordering::SeqCst);
+                let (script, recording) = (Arc::clone(&script), Arc::clone(&recording));
+                thread::spawn(move || serve(&stream, &*script, &recording));
+            }
+        });
+        Self { url, requests, connections }
+    }
+
+    /// Answers the first requests in order, then 200.
+    pub fn replying(replies: impl Into<Vec<Reply>>) -> Self {
+        let replies = replies.into();
+        Self::start(move |index, _| replies.get(index).cloned().unwrap_or(Reply::Status(200)))
+    }
+
+    /// What came so far.
+    pub fn requests(&self) -> Vec<Recorded> {
+        self.requests.lock().unwrap().clone()
+    }
+
+    /// Connections opened so far.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+}
+
+fn serve(stream: &TcpStream, script: &Script, recording: &Mutex<Vec<Recorded>>) {
+    let mut reader = BufReader::new(stream);
+    while let Some(request) = read(&mut reader) {
+        let index = {
+            let mut recording = recording.lock().unwrap();
+            recording.push(request.clone());
+            recording.len() - 1
+        };
+        if !answer(stream, script(index, &request)) {
+            return;
+        }
+    }
+}
+
+fn read(reader: &mut BufReader<&TcpStream>) -> Option<Recorded> {
+    let mut line = String::new();
+    if reader.read_line(&mut line).ok()? == 0 {
+        return None;
+    }
+    let mut headers = BTreeMap::new();
+    loop {
+        let mut header = String::new();
+        reader.read_line(&mut header).ok()?;
+        let Some((name, value)) = header.trim_end().split_once(':') else { break };
+        headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
+    }
+    let mut body = vec![0; headers.get("content-length")?.parse().ok()?];
+    reader.read_exact(&mut body).ok()?;
+    let length = body.len();
+    if headers.contains_key("content-encoding") {
+        let mut plain = Vec::new();
+        flate2::read::GzDecoder::new(body.as_slice()).read_to_end(&mut plain).unwrap();
+        body = plain;
+    }
+    Some(Recorded { line, headers, body: serde_json::from_slice(&body).unwrap(), length })
+}
+
+/// Does what the script says; false when the connection is of no further use.
+fn answer(mut stream: &TcpStream, reply: Reply) -> bool {
+    let respond = |status: u16, header: &str, body: &[u8]| {
+        let mut stream = stream;
+        let head = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\n{header}\r\n", body.len());
+        stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body)).is_ok()
+    };
+    match reply {
+        Reply::Status(status) => respond(status, "", b"{}"),
+        Reply::With(status, name, value) => respond(status, &format!("{name}: {value}\r\n"), b"{}"),
+        Reply::Body(bytes) => respond(200, "", &vec![b'x'; bytes]),
+        Reply::Reset => {
+            let _ended = stream.shutdown(Shutdown::Both);
+            false
+        }
+        Reply::Hang => {
+            let _given_up = stream.read(&mut [0]);
+            false
+        }
+        Reply::Drip => {
+            let _sent = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n");
+            while stream.write_all(b"x").is_ok() {
+                thread::sleep(Duration::from_millis(5));
+            }
+            false
+        }
+    }
+}
