@@ -1,4 +1,6 @@
 /** The face: the API that users of analytics-node know, on top of an engine that works off this thread. */
+import { randomUUID } from 'node:crypto';
+
 import type {
   AnalyticsEvents,
   Callback,
@@ -9,11 +11,11 @@ import type {
 } from './api.js';
 import { Context } from './context.js';
 import { Emitter } from './emitter.js';
-import { type AnalyticsError, ValidationError } from './errors.js';
+import { AnalyticsError, ValidationError } from './errors.js';
 import { watchExit, type Departing } from './exit.js';
 import { sendThrough, type HTTPClient } from './http-client.js';
 import { heldOpen } from './keep-alive.js';
-import { messageOf, problemOf, type Message } from './message.js';
+import { messageFrom, messageOf, problemOf, type Message } from './message.js';
 import type { Log } from './logger.js';
 import {
   EVENT_TYPES,
@@ -28,13 +30,16 @@ import {
 import { resolveSettings, settingsFromEnvironment, type AnalyticsSettings } from './options.js';
 import { errorOf, eventOf, flagsOf, refusalError, settlementOf, statusText, type Settlement } from './outcome.js';
 import type { MethodParams, SegmentEvent, SegmentEventType } from './params.js';
-import { Plugins, type Plugin } from './plugins.js';
+import { excludesSegment, Plugins, type Plugin } from './plugins.js';
 import { reportOf, statsOf, type DeliveryReport, type Stats } from './report.js';
 import { notSerializable } from './unserializable.js';
 import { VERSION } from './version.js';
 
 /** As analytics-node: 1.25 times the longest a batch waits, at least a minute of it. */
 const CLOSE_TIMEOUT_MS = 75_000;
+
+/** Beyond this, timers of Node fire at once. */
+const LONGEST_TIMER_MS = 2_147_483_647;
 
 /** Clients that somebody listens to and that have events under way: they must not be collected. */
 const busy = new Set<Analytics>();
@@ -56,6 +61,8 @@ export class Analytics extends Emitter<AnalyticsEvents> {
   readonly #flushes = new Map<number, (report: DeliveryReport) => void>();
   /** Events that are with plugins and not yet with the engine. */
   readonly #passages = new Set<Promise<void>>();
+  /** Events that are settled, but not yet for the plugins that come last. */
+  readonly #endings = new Set<Promise<void>>();
   #lastFlush = 0;
   #interest = 0;
   #closed = false;
@@ -170,6 +177,7 @@ export class Analytics extends Emitter<AnalyticsEvents> {
     const interest = delivered | dropped | requests | responses | drained;
     // Whoever listens must not be collected before the last event; `drained` tells when that is.
     this.#interest = interest === 0 ? 0 : interest | INTEREST.drained;
+    if (interest === 0 && this.#settlements.size === 0) busy.delete(this);
     this.#engine.setInterest(this.#interest);
   }
 
@@ -191,8 +199,8 @@ export class Analytics extends Emitter<AnalyticsEvents> {
       return this.#refuse('not_serializable', notSerializable(params), { type }, settlement);
     }
     if (this.#closed) return this.#refuseClosed(type, message, settlement);
-    if (this.#plugins.isEmpty && this.#redact === undefined) return this.#enqueue(type, message, settlement);
-    return this.#detour(type, message, settlement);
+    const isPlain = this.#plugins.isEmpty && this.#redact === undefined && !excludesSegment(message.integrations);
+    return isPlain ? this.#enqueue(type, message, settlement) : this.#detour(type, message, settlement);
   }
 
   #enqueue(type: SegmentEventType, message: Message, settlement?: Settlement): boolean {
@@ -213,38 +221,59 @@ export class Analytics extends Emitter<AnalyticsEvents> {
 
   /** The way of an event that is changed on this thread: as a copy, so that the caller's objects stay theirs. */
   #detour(type: SegmentEventType, message: Message, settlement?: Settlement): boolean {
+    const problem = problemOf(message);
+    if (problem !== undefined) return this.#refuse('invalid', problem, { type }, settlement);
     let event: SegmentEvent;
     try {
       const copy = JSON.parse(JSON.stringify(eventOf(type, message))) as SegmentEvent;
-      event = { timestamp: new Date().toISOString(), ...copy };
-      event = this.#redact?.(event) ?? event;
+      const timestamp = new Date().toISOString();
+      event = { messageId: randomUUID(), timestamp, integrations: {}, context: {}, ...copy };
     } catch {
       return this.#refuse('not_serializable', notSerializable(message), { type }, settlement);
     }
-    if (this.#plugins.isEmpty) return this.#enqueueEvent(event, settlement);
-    const context = new Context(event);
-    const passage = this.#pass(context, settlement).finally(() => this.#passages.delete(passage));
+    try {
+      event = this.#redact?.(event) ?? event;
+    } catch {
+      const text = 'The redact option threw, so the event was not sent.';
+      return this.#refuse('invalid', new AnalyticsError('ERR_VALIDATION', text, { field: 'redact' }), { type }, settlement);
+    }
+    if (this.#plugins.isEmpty && !excludesSegment(event.integrations)) return this.#enqueueEvent(event, type, settlement);
+    const passage = this.#pass(new Context(event), type, settlement).finally(() => this.#passages.delete(passage));
     this.#passages.add(passage);
     return true;
   }
 
-  async #pass(start: Context, settlement?: Settlement): Promise<void> {
+  async #pass(start: Context, type: SegmentEventType, settlement?: Settlement): Promise<void> {
     const { context, passage } = await this.#plugins.prepare(start);
-    if (passage.kind === 'send') {
-      this.#enqueueEvent(context.event, settlement);
-    } else {
+    if (passage.kind === 'cancel') {
       this.#count('cancelled');
-      if (passage.kind === 'cancel') this.#fail(passage.reason, context, settlement);
-      else this.#succeed(context, settlement);
+      return this.#fail(passage.reason, context, settlement);
     }
-    if (passage.kind !== 'cancel') await this.#plugins.finish(context);
+    const others = this.#plugins.deliver(context);
+    this.#ending(others);
+    const passed = async (sent: Context) => {
+      await others;
+      context.settleAs(sent);
+      await this.#plugins.finish(context);
+      return context;
+    };
+    // Without anybody who waits for the context, it need not be kept.
+    const isAwaited = settlement !== undefined || this.#plugins.hasLast;
+    const whole = isAwaited ? { delivered: () => {}, failed: () => {}, ...settlement, passed } : undefined;
+    if (passage.kind === 'send') return void this.#enqueueEvent(context.event, type, whole);
+    this.#count('cancelled');
+    this.#succeed(context, whole);
   }
 
-  #enqueueEvent(event: SegmentEvent, settlement?: Settlement): boolean {
-    const { type, context, ...rest } = event;
-    const { library: _ours, ...facts } = context ?? {};
-    const message = { ...rest, context: context === undefined ? undefined : facts };
-    return this.#enqueue(type, message as unknown as Message, settlement);
+  #enqueueEvent(event: SegmentEvent, type: SegmentEventType, settlement?: Settlement): boolean {
+    let message: Message;
+    try {
+      message = messageFrom(event);
+    } catch (error) {
+      if (error instanceof ValidationError) return this.#refuse('invalid', error, { type }, settlement);
+      return this.#refuse('not_serializable', notSerializable(event), { type }, settlement);
+    }
+    return this.#enqueue(event.type, message, settlement);
   }
 
   #refusedByEngine(number: number, text: string, event: SegmentEvent, settlement?: Settlement): boolean {
@@ -276,40 +305,48 @@ export class Analytics extends Emitter<AnalyticsEvents> {
   }
 
   #succeed(context: Context, settlement?: Settlement): void {
-    settlement?.delivered(context);
-    this.emit(context.event.type, context);
+    this.#conclude(context, settlement, (known) => {
+      settlement?.delivered(known);
+      this.emit(known.event.type, known);
+    });
   }
 
   #fail(reason: unknown, context: Context, settlement?: Settlement): void {
     context.setFailedDelivery({ reason });
-    settlement?.failed(reason, context);
-    this.emit('error', { code: 'delivery_failure', reason, ctx: context });
+    this.#conclude(context, settlement, (known) => {
+      settlement?.failed(reason, known);
+      this.emit('error', { code: 'delivery_failure', reason, ctx: known });
+    });
+  }
+
+  /** Tells of an event's end, once the plugins that come last have seen it. */
+  #conclude(context: Context, settlement: Settlement | undefined, tell: (known: Context) => void): void {
+    if (settlement?.passed === undefined) tell(context);
+    else this.#ending(settlement.passed(context).then(tell));
+  }
+
+  #ending(promise: Promise<void>): void {
+    const ending = promise.finally(() => this.#endings.delete(ending));
+    this.#endings.add(ending);
   }
 
   #flush(timeout: number | undefined, closes: boolean): Promise<DeliveryReport> {
-    const limit = timeout === undefined ? -1 : Math.max(0, Number(timeout) || 0);
+    const limit = timeout === undefined ? Infinity : Math.max(0, Number(timeout) || 0);
     const started = performance.now();
-    const flushed = this.#passagesOver(limit).then(() => {
+    const left = () => Math.max(0, limit - (performance.now() - started));
+    const flush = async () => {
+      // What was with plugins when a flush began comes before it.
+      await settled(this.#passages, left());
       this.#lastFlush += 1;
       const id = this.#lastFlush;
-      const left = limit < 0 ? -1 : Math.max(0, limit - (performance.now() - started));
-      return new Promise<DeliveryReport>((resolve) => {
+      const report = await new Promise<DeliveryReport>((resolve) => {
         this.#flushes.set(id, resolve);
-        this.#engine.flush(id, left, closes);
+        this.#engine.flush(id, limit <= LONGEST_TIMER_MS ? left() : -1, closes);
       });
-    });
-    return heldOpen(flushed, this);
-  }
-
-  /** What was with plugins when a flush began comes before it. */
-  async #passagesOver(limit: number): Promise<void> {
-    if (this.#passages.size === 0) return;
-    const over = Promise.all(this.#passages);
-    if (limit < 0) return void (await over);
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise((resolve) => (timer = setTimeout(resolve, limit)));
-    await Promise.race([over, late]);
-    clearTimeout(timer);
+      await settled(this.#endings, left());
+      return report;
+    };
+    return heldOpen(flush(), this);
   }
 
   #deliveries(): Deliver {
@@ -371,7 +408,9 @@ export class Analytics extends Emitter<AnalyticsEvents> {
         return this.#log?.(notice.level, notice.message, notice.fields);
       case 'drained':
         if (this.#settlements.size === 0) busy.delete(this);
-        this.emit('drained');
+        // For plugins that come last, events are still under way.
+        if (this.#endings.size === 0) this.emit('drained');
+        else this.#ending(settled(this.#endings, Infinity).then(() => void this.emit('drained')));
     }
   }
 
@@ -410,4 +449,15 @@ export class Analytics extends Emitter<AnalyticsEvents> {
       drain: (timeoutMs) => void engine.drain(usesCallback ? 0 : timeoutMs),
     };
   }
+}
+
+/** Resolves once all of these have settled or the time is up. */
+async function settled(promises: ReadonlySet<Promise<void>>, limit: number): Promise<void> {
+  if (promises.size === 0) return;
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise((resolve) => {
+    if (limit <= LONGEST_TIMER_MS) timer = setTimeout(resolve, limit);
+  });
+  await Promise.race([Promise.allSettled(promises), late]);
+  clearTimeout(timer);
 }

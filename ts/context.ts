@@ -102,6 +102,13 @@ export class Context {
     this.#failure = failure;
   }
 
+  /** @internal The end of the same event, as the engine tells it. */
+  settleAs(sent: Context): void {
+    this.event = sent.event;
+    this.attempts = sent.attempts;
+    this.#failure = sent.#failure;
+  }
+
   toJSON(): { id: string; event: SegmentEvent; logs: LogMessage[] } {
     return { id: this.#id, event: this.event, logs: this.#logs };
   }

@@ -7,6 +7,8 @@ export interface HTTPFetchRequest {
   body: string;
   method: 'POST';
   signal: AbortSignal;
+  /** A 3xx is no success, and a POST that is redirected may lose its body. */
+  redirect: 'manual';
 }
 
 /** Anything like the Headers of fetch. */
@@ -20,6 +22,8 @@ export interface HTTPResponse {
   text?: () => Promise<string>;
   status: number;
   statusText: string;
+  /** Set by `fetch`: the answer is not the one of the URL that was asked. */
+  redirected?: boolean;
 }
 
 /** Anything like `fetch`. */
@@ -48,13 +52,13 @@ export class FetchHTTPClient implements HTTPClient {
 
   /** Default: `globalThis.fetch`, looked up at each call. */
   constructor(fetchFn?: HTTPFetchFn) {
-    this.#fetch = fetchFn ?? ((url, request) => globalThis.fetch(url, { ...request, redirect: 'manual' }));
+    this.#fetch = fetchFn ?? ((url, request) => globalThis.fetch(url, request));
   }
 
   async makeRequest(request: HTTPClientRequest): Promise<HTTPResponse> {
     const { url, method, headers, body, httpRequestTimeout } = request;
-    const signal = AbortSignal.timeout(httpRequestTimeout);
-    return this.#fetch(url, { url, method, headers, body, signal });
+    const signal = AbortSignal.timeout(Math.ceil(httpRequestTimeout));
+    return this.#fetch(url, { url, method, headers, body, signal, redirect: 'manual' });
   }
 }
 
@@ -66,12 +70,26 @@ export interface ClientAnswer {
   timedOut: boolean;
 }
 
-/** Sends one request and never rejects. */
+/** What a client that followed a redirect should have answered. */
+const FOUND = 302;
+
+/** Sends one request. Never rejects, and is over in time whatever the client does. */
 export async function sendThrough(client: HTTPClient, request: HTTPClientRequest): Promise<ClientAnswer> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<ClientAnswer>((resolve) => {
+    timer = setTimeout(resolve, request.httpRequestTimeout, { status: 0, headers: {}, timedOut: true });
+  });
+  const answer = await Promise.race([answerOf(client, request), late]);
+  clearTimeout(timer);
+  return answer;
+}
+
+async function answerOf(client: HTTPClient, request: HTTPClientRequest): Promise<ClientAnswer> {
   try {
-    const response = await client.makeRequest(request);
-    const status = Number.isInteger(response.status) && response.status > 0 ? response.status : 0;
-    return { status, headers: plainHeaders(response.headers), timedOut: false };
+    const { status, headers, redirected } = await client.makeRequest(request);
+    const isStatus = Number.isInteger(status) && status >= 100 && status <= 999;
+    const known = redirected === true ? FOUND : status;
+    return { status: isStatus ? known : 0, headers: plainHeaders(headers), timedOut: false };
   } catch (error) {
     const name = error instanceof Error ? error.name : '';
     return { status: 0, headers: {}, timedOut: name === 'AbortError' || name === 'TimeoutError' };

@@ -99,11 +99,10 @@ const KNOWN: readonly string[] = [...NUMBERS, ...TEXTS, ...SWITCHES, ...Object.k
 export function resolveSettings(settings: AnalyticsSettings): ResolvedSettings {
   if (typeof settings !== 'object' || settings === null) throw missingWriteKey();
   const given = withoutEmpty(settings);
-  if (given['writeKey'] === undefined) throw missingWriteKey();
-  requireKind(given, ['writeKey'], 'string', 'a string');
+  requireWriteKey(given['writeKey']);
   for (const name of Object.keys(given)) if (!KNOWN.includes(name)) throw unknownOption(name);
+  for (const name of [...NUMBERS, 'maxEventsInBatch']) requireNumber(given, name);
   given['flushAt'] ??= given['maxEventsInBatch'];
-  for (const name of NUMBERS) requireNumber(given, name);
   requireKind(given, TEXTS, 'string', 'a string');
   requireKind(given, SWITCHES, 'boolean', 'true or false');
   for (const [name, choices] of Object.entries(CHOICES)) requireChoice(given, name, choices);
@@ -130,15 +129,14 @@ export function settingsFromEnvironment(
   env: NodeJS.ProcessEnv,
 ): AnalyticsSettings {
   const writeKey = overrides.writeKey ?? env['SEGMENT_WRITE_KEY'];
-  if (writeKey === undefined) throw new AnalyticsError('ERR_WRITE_KEY_MISSING', 'Missing SEGMENT_WRITE_KEY');
-  if (writeKey.trim() === '') {
-    throw new AnalyticsError('ERR_WRITE_KEY_MISSING', 'Write key cannot be empty or whitespace only');
-  }
+  if (writeKey === undefined) throw missingWriteKey('Missing SEGMENT_WRITE_KEY');
+  if ((writeKey as unknown) === '') throw missingWriteKey(BLANK_WRITE_KEY);
+  requireWriteKey(writeKey);
   const text = (name: string) => env[name] || undefined;
   return {
     host: text('SEGMENT_HOST'),
     region: text('SEGMENT_REGION') as AnalyticsSettings['region'],
-    disable: switchedOn('SEGMENT_DISABLE', text('SEGMENT_DISABLE')),
+    disable: overrides.disable ?? switchedOn('SEGMENT_DISABLE', text('SEGMENT_DISABLE')),
     ...withoutEmpty(overrides),
     writeKey,
   };
@@ -151,8 +149,17 @@ function switchedOn(name: string, text: string | undefined): boolean | undefined
   throw invalid(name, "'true' or 'false'");
 }
 
-function missingWriteKey(): AnalyticsError {
-  return new AnalyticsError('ERR_WRITE_KEY_MISSING', 'writeKey writeKey is missing.', { field: 'writeKey' });
+const BLANK_WRITE_KEY = 'Write key cannot be empty or whitespace only';
+
+function requireWriteKey(writeKey: unknown): void {
+  if (writeKey === undefined || writeKey === '') throw missingWriteKey();
+  if (typeof writeKey !== 'string') throw invalid('writeKey', 'a string');
+  if (writeKey.trim() === '') throw missingWriteKey(BLANK_WRITE_KEY);
+}
+
+/** Default: the text of analytics-node. */
+function missingWriteKey(text = 'writeKey writeKey is missing.'): AnalyticsError {
+  return new AnalyticsError('ERR_WRITE_KEY_MISSING', text, { field: 'writeKey' });
 }
 
 function unknownOption(name: string): AnalyticsError {

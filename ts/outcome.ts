@@ -12,6 +12,8 @@ import type { SegmentEvent, SegmentEventType } from './params.js';
 export interface Settlement {
   delivered(context: Context): void;
   failed(error: unknown, context: Context): void;
+  /** Lets plugins see the end first, and gives the context that they know. Never rejects. */
+  passed?(context: Context): Promise<Context>;
 }
 
 /** A callback as a settlement. What it throws or rejects with harms nobody. */

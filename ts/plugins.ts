@@ -1,6 +1,6 @@
 /** Plugins, with the interfaces, order and error rules of analytics-node. Without one, no event comes here. */
 import { Context, ContextCancelation } from './context.js';
-import type { SegmentEvent, SegmentEventType } from './params.js';
+import type { IntegrationsOptions, SegmentEvent, SegmentEventType } from './params.js';
 
 export type PluginType = 'before' | 'enrichment' | 'destination' | 'after' | 'utility';
 
@@ -82,16 +82,25 @@ export class Plugins<Instance> {
         note(current, plugin, error);
       }
     }
-    const sends = isEnabled(current, SEGMENT, [], true);
-    return { context: current, passage: { kind: sends ? 'send' : 'skip' } };
+    const isExcluded = excludesSegment((current.event as SegmentEvent | null)?.integrations);
+    return { context: current, passage: { kind: isExcluded ? 'skip' : 'send' } };
   }
 
-  /** Destinations side by side, then the plugins that come after. Their errors stay theirs. */
-  async finish(context: Context): Promise<void> {
+  /** The other destinations, side by side. Their errors stay theirs. */
+  async deliver(context: Context): Promise<void> {
     const destinations = this.#of('destination').filter(({ name, alternativeNames }) =>
       isEnabled(context, name, alternativeNames ?? []),
     );
     await callAll(destinations, context);
+  }
+
+  /** Whether there are plugins for {@link Plugins.finish}. */
+  get hasLast(): boolean {
+    return this.#of('after').length > 0;
+  }
+
+  /** The plugins that come after delivery, side by side. Their errors stay theirs. */
+  async finish(context: Context): Promise<void> {
     await callAll(this.#of('after'), context);
   }
 
@@ -124,9 +133,14 @@ function note<Instance>(context: Context, plugin: Plugin<Instance>, error: unkno
   context.log(level, 'plugin failed', { plugin: plugin.name, error });
 }
 
-function isEnabled(context: Context, name: string, alternatives: readonly string[], byDefault?: boolean): boolean {
+/** Whether an event is not for Segment itself. `All: false` is about the others. */
+export function excludesSegment(integrations: object | null | undefined): boolean {
+  return integrations !== undefined && (integrations as IntegrationsOptions | null)?.[SEGMENT] === false;
+}
+
+function isEnabled(context: Context, name: string, alternatives: readonly string[]): boolean {
   // Other plugins may have made anything of the event.
   const integrations = (context.event as SegmentEvent | null)?.integrations ?? {};
   const named = [name, ...alternatives].map((known) => integrations[known]).find((value) => value !== undefined);
-  return (named ?? byDefault ?? integrations.All) !== false;
+  return (named ?? integrations.All) !== false;
 }

@@ -1,0 +1,71 @@
+// npm run lint: every check, one line each, all of them even if one fails.
+//   --only name   runs this check only; may be repeated
+//   --list        says which checks there are
+import { parseArgs } from 'node:util';
+
+import { addonIsLoadedOnce, napiStaysAtTheBorder, rustImportsRunDownwards } from './lint/borders.mjs';
+import { cargoDeny } from './lint/cargo-deny.mjs';
+import { run } from './lint/command.mjs';
+import { tarball } from './lint/tarball.mjs';
+import { forbiddenWords } from './lint/words.mjs';
+
+/**
+ * A check resolves when all is well and throws what is wrong.
+ * @type {Record<string, () => Promise<unknown>>}
+ */
+const CHECKS = {
+  rustfmt: () => run('cargo', ['fmt', '--check']),
+  clippy: () => run('cargo', ['clippy', '--locked', '--all-targets', '--', '--deny', 'warnings']),
+  rustdoc: () =>
+    run('cargo', ['doc', '--locked', '--no-deps', '--document-private-items'], {
+      RUSTDOCFLAGS: '--deny warnings',
+    }),
+  'cargo-deny': cargoDeny,
+  prettier: () => run('prettier', ['--check', '--log-level', 'warn', '.']),
+  oxlint: () => run('oxlint', ['--format', 'unix']),
+  'rust-imports': rustImportsRunDownwards,
+  'napi-border': napiStaysAtTheBorder,
+  'addon-border': addonIsLoadedOnce,
+  words: forbiddenWords,
+  rebuild: rebuildChangesNothing,
+  tarball,
+};
+
+/** `index.js` and `index.d.ts` are committed; they have to be what the sources make of them. */
+async function rebuildChangesNothing() {
+  await run('npm', ['run', '--silent', 'build:native']);
+  await run('git', ['diff', '--exit-code', '--', 'index.js', 'index.d.ts']);
+}
+
+async function main() {
+  const { values } = parseArgs({
+    options: { only: { type: 'string', multiple: true }, list: { type: 'boolean' } },
+  });
+  const names = values.only ?? Object.keys(CHECKS);
+  const unknown = names.filter((name) => !Object.hasOwn(CHECKS, name));
+  if (values.list === true || unknown.length > 0) {
+    if (unknown.length > 0) console.error(`No such check: ${unknown.join(', ')}.`);
+    console.log(`Checks: ${Object.keys(CHECKS).join(', ')}`);
+    return unknown.length === 0;
+  }
+  const isReady = await run(process.execPath, ['scripts/setup.mjs'], {}, { show: true }).then(
+    () => true,
+    () => false,
+  );
+  if (!isReady) return false;
+  let passed = true;
+  for (const name of names) {
+    const start = performance.now();
+    const problem = await CHECKS[name]().then(
+      () => undefined,
+      (/** @type {Error} */ error) => error.message,
+    );
+    const seconds = ((performance.now() - start) / 1000).toFixed(1);
+    console.log(`${problem === undefined ? 'ok    ' : 'failed'}  ${name}  ${seconds} s`);
+    if (problem !== undefined) console.log(problem.trimEnd().replaceAll(/^/gm, '  '));
+    passed &&= problem === undefined;
+  }
+  return passed;
+}
+
+process.exitCode = (await main()) ? 0 : 1;

@@ -1,0 +1,57 @@
+// The borders of ARCHITECTURE.md: who may know whom.
+import { posix } from 'node:path';
+
+import { expectNothing, textFiles } from './files.mjs';
+
+/** Modules of the engine from the ground up. One may use those before it. */
+const LAYERS = [
+  'error',
+  'config',
+  'stats',
+  'event',
+  'commercetools',
+  'aws',
+  'queue',
+  'delivery',
+  'client',
+  'binding',
+];
+/** Modules that stand beside the way of an event: nobody but `binding` may use them. */
+const BESIDE = new Set(['commercetools', 'aws']);
+
+export async function rustImportsRunDownwards() {
+  const sources = await textFiles((path) => /^src\/.+\.rs$/.test(path) && path !== 'src/lib.rs');
+  expectNothing(sources, (line, { path }) => {
+    const own = path.split('/')[1].replace(/\.rs$/, '');
+    if (!LAYERS.includes(own)) return `the module ${own} has no place in LAYERS (scripts/lint/borders.mjs)`;
+    if (line.trimStart().startsWith('//')) return undefined;
+    const used = Array.from(line.matchAll(/\bcrate::(?<name>[a-z_]+)/g), ({ groups }) => groups?.name ?? '');
+    const wrong = used.find((name) => !mayUse(own, name));
+    return wrong === undefined ? undefined : `${own} must not use ${wrong}`;
+  });
+}
+
+function mayUse(/** @type {string} */ own, /** @type {string} */ other) {
+  if (own === other || own === 'binding') return true;
+  return !BESIDE.has(other) && LAYERS.indexOf(other) < LAYERS.indexOf(own);
+}
+
+/** Only `src/binding` knows napi. */
+export async function napiStaysAtTheBorder() {
+  const inside = await textFiles((path) => /^(src|tests)\//.test(path) && !path.startsWith('src/binding/'));
+  expectNothing(inside, (line) => (/napi/i.test(line) ? 'only src/binding may know napi' : undefined));
+}
+
+const ADDON = 'index.js';
+const ONLY_LOADER = 'ts/native.ts';
+
+/** Only `ts/native.ts` loads the addon. */
+export async function addonIsLoadedOnce() {
+  const face = await textFiles((path) => /^ts\/.+\.[cm]?ts$/.test(path) && path !== ONLY_LOADER);
+  expectNothing(face, (line, { path }) => {
+    const [, specifier = ''] = /\b(?:from|import|require)\s*\(?\s*['"]([^'"]+)['"]/.exec(line) ?? [];
+    const target = posix.join(posix.dirname(path), specifier);
+    const loads = specifier.startsWith('.') && (target === ADDON || target.endsWith('.node'));
+    return loads ? `only ${ONLY_LOADER} may load the addon` : undefined;
+  });
+}

@@ -1,0 +1,111 @@
+/**
+ * Makes a checkout ready: checks Node and cargo, installs what is missing, builds what is stale. Does nothing when
+ * there is nothing to do. `npm run demo`, `npm test`, `npm run bench` and `npm run lint` call it first.
+ */
+import { execFileSync, spawnSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+
+const root = join(import.meta.dirname ?? new URL('.', import.meta.url).pathname, '..');
+process.chdir(root);
+
+const MIN_NODE = [20, 19, 0];
+const MIN_RUST = [1, 88, 0];
+
+checkNode();
+installPackages();
+buildNative();
+buildFace();
+
+function checkNode() {
+  if (isOlder(process.versions.node, MIN_NODE)) {
+    fail(`Node ${MIN_NODE.join('.')} or newer is needed; this is ${process.versions.node}. See https://nodejs.org.`);
+  }
+}
+
+function checkRust() {
+  const { stdout, error } = spawnSync('cargo', ['--version'], { encoding: 'utf8' });
+  if (error) fail('cargo was not found. Install Rust (https://rustup.rs) and open a new shell.');
+  const version = /\d+\.\d+\.\d+/.exec(stdout)?.[0] ?? '0.0.0';
+  if (isOlder(version, MIN_RUST)) {
+    fail(`Rust ${MIN_RUST.join('.')} or newer is needed; this is ${version}. Run: rustup update stable`);
+  }
+  const linker = process.platform === 'win32' ? undefined : (process.env.CC ?? 'cc');
+  if (linker !== undefined && spawnSync(linker, ['--version']).error) {
+    fail(`The C compiler "${linker}" was not found; Rust links with it. On Debian: apt-get install gcc libc6-dev`);
+  }
+}
+
+function installPackages() {
+  const stamp = 'node_modules/.package-lock.json';
+  if (existsSync(stamp) && modified(stamp) >= Math.max(modified('package-lock.json'), modified('package.json'))) return;
+  step('Installing packages');
+  // Not `npm ci`: it refuses a lock file whose optional packages for other platforms a registry does not carry.
+  run('npm', ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error']);
+  // npm keeps the time of an unchanged stamp.
+  writeFileSync(stamp, readFileSync(stamp));
+}
+
+function buildNative() {
+  const sources = ['Cargo.toml', 'Cargo.lock', 'build.rs', ...filesIn('src')];
+  if (isFresh(builtAddon(), sources) && existsSync('index.js')) return;
+  checkRust();
+  step('Building the engine (a minute or two the first time)');
+  run('npx', ['napi', 'build', '--platform', '--release', '--js', 'index.js', '--dts', 'index.d.ts', '--', '--locked']);
+  touch(builtAddon());
+}
+
+function buildFace() {
+  const sources = ['package.json', 'tsconfig.json', 'index.d.ts', ...filesIn('ts')];
+  if (isFresh('dist/.built', sources)) return;
+  step('Compiling TypeScript');
+  run('npx', ['tsc', '-p', 'tsconfig.json']);
+  mkdirSync('dist', { recursive: true });
+  writeFileSync('dist/.built', '');
+}
+
+/** The addon of this platform. */
+function builtAddon() {
+  return readdirSync('.').find((name) => /^companion-segment\..*\.node$/.test(name));
+}
+
+function isFresh(target, sources) {
+  return target !== undefined && existsSync(target) && modified(target) >= Math.max(...sources.map(modified));
+}
+
+function modified(path) {
+  return statSync(path).mtimeMs;
+}
+
+function touch(path) {
+  if (path !== undefined) writeFileSync(path, readFileSync(path));
+}
+
+function filesIn(folder) {
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath ?? entry.path, entry.name));
+}
+
+function isOlder(version, minimum) {
+  const parts = version.split('.').map(Number);
+  const index = minimum.findIndex((part, position) => part !== parts[position]);
+  return index >= 0 && parts[index] < minimum[index];
+}
+
+function run(command, args) {
+  try {
+    execFileSync(command, args, { stdio: ['ignore', 'inherit', 'inherit'], shell: process.platform === 'win32' });
+  } catch {
+    fail(`"${command} ${args.join(' ')}" failed; its output is above.`);
+  }
+}
+
+function step(text) {
+  console.error(`setup: ${text} ...`);
+}
+
+function fail(text) {
+  console.error(`setup: ${text}`);
+  process.exit(1);
+}
