@@ -8,7 +8,11 @@ import { CONTROL, OURS } from './sdks/adapter.mjs';
  */
 
 function formatNumber(/** @type {number} */ value, /** @type {number} */ digits) {
-  return value.toLocaleString('en-US', { minimumFractionDigits: digits, maximumFractionDigits: digits });
+  const text = value.toLocaleString('en-US', {
+    minimumFractionDigits: digits,
+    maximumFractionDigits: digits,
+  });
+  return /^-[0.]+$/.test(text) ? text.slice(1) : text;
 }
 
 function formatSpread(/** @type {Spread | undefined} */ spread, /** @type {number} */ digits) {

@@ -45,16 +45,29 @@ account(report, analytics.stats());
 /** The mix of calls of a shop, by number. */
 function trackOne(number) {
   const userId = `user-${number % 997}`;
-  const context = { ip: '203.0.113.7', locale: 'en-US', userAgent: 'Mozilla/5.0 (Macintosh; Intel Mac OS X 14_5)' };
+  const context = {
+    ip: '203.0.113.7',
+    locale: 'en-US',
+    userAgent: 'Mozilla/5.0 (Macintosh; Intel Mac OS X 14_5)',
+  };
   switch (number % 10) {
     case 0:
       return analytics.identify({ userId, traits: { number, email: `${userId}@shop.example`, plan: 'pro' } });
     case 1:
-      return analytics.page({ userId, name: 'Checkout', category: 'Shop', properties: { number, path: '/checkout' } });
+      return analytics.page({
+        userId,
+        name: 'Checkout',
+        category: 'Shop',
+        properties: { number, path: '/checkout' },
+      });
     case 2:
       return analytics.screen({ anonymousId: `device-${number}`, name: 'Home', properties: { number } });
     case 3:
-      return analytics.group({ userId, groupId: `company-${number % 50}`, traits: { number, employees: 42 } });
+      return analytics.group({
+        userId,
+        groupId: `company-${number % 50}`,
+        traits: { number, employees: 42 },
+      });
     case 4:
       return analytics.alias({ userId, previousId: `device-${number}`, context: { ...context, number } });
     default:
@@ -91,7 +104,9 @@ function showProgress() {
   return setInterval(() => {
     const { accepted, delivered, pending, retries } = analytics.stats();
     clearLine();
-    process.stdout.write(`  ${accepted} accepted  ${delivered} delivered  ${pending} pending  ${retries} retries`);
+    process.stdout.write(
+      `  ${accepted} accepted  ${delivered} delivered  ${pending} pending  ${retries} retries`,
+    );
   }, 100);
 }
 
@@ -108,9 +123,11 @@ function account({ accepted, delivered, dropped, spooled, pending, unflushed }, 
       accepted === delivered + total(dropped) + spooled + pending,
     'every deliverable event arrived': new Set(arrived).size === sent,
     'each exactly once, by messageId':
-      segment.duplicates().size === 0 && new Set(segment.events.map(({ messageId }) => messageId)).size === sent,
+      segment.duplicates().size === 0 &&
+      new Set(segment.events.map(({ messageId }) => messageId)).size === sent,
     'nothing was left over': unflushed.length === 0 && pending === 0,
-    'the two that can not be sent were refused with a reason': total(stats.refused) === 2 && refused.length === 2,
+    'the two that can not be sent were refused with a reason':
+      total(stats.refused) === 2 && refused.length === 2,
   };
   const number = (value) => value.toLocaleString('en-US');
   const reasons = (counts) =>

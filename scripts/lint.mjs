@@ -14,7 +14,7 @@ import { forbiddenWords } from './lint/words.mjs';
  * @type {Record<string, () => Promise<unknown>>}
  */
 const CHECKS = {
-  rustfmt: () => run('cargo', ['fmt', '--check']),
+  rustfmt: () => run('cargo', ['fmt', '--check', '--', '--color', 'never']),
   clippy: () => run('cargo', ['clippy', '--locked', '--all-targets', '--', '--deny', 'warnings']),
   rustdoc: () =>
     run('cargo', ['doc', '--locked', '--no-deps', '--document-private-items'], {

@@ -3,7 +3,7 @@
  * there is nothing to do. `npm run demo`, `npm test`, `npm run bench` and `npm run lint` call it first.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, statSync, writeFileSync, mkdirSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 const root = join(import.meta.dirname ?? new URL('.', import.meta.url).pathname, '..');
@@ -19,7 +19,9 @@ buildFace();
 
 function checkNode() {
   if (isOlder(process.versions.node, MIN_NODE)) {
-    fail(`Node ${MIN_NODE.join('.')} or newer is needed; this is ${process.versions.node}. See https://nodejs.org.`);
+    fail(
+      `Node ${MIN_NODE.join('.')} or newer is needed; this is ${process.versions.node}. See https://nodejs.org.`,
+    );
   }
 }
 
@@ -32,13 +34,19 @@ function checkRust() {
   }
   const linker = process.platform === 'win32' ? undefined : (process.env.CC ?? 'cc');
   if (linker !== undefined && spawnSync(linker, ['--version']).error) {
-    fail(`The C compiler "${linker}" was not found; Rust links with it. On Debian: apt-get install gcc libc6-dev`);
+    fail(
+      `The C compiler "${linker}" was not found; Rust links with it. On Debian: apt-get install gcc libc6-dev`,
+    );
   }
 }
 
 function installPackages() {
   const stamp = 'node_modules/.package-lock.json';
-  if (existsSync(stamp) && modified(stamp) >= Math.max(modified('package-lock.json'), modified('package.json'))) return;
+  if (
+    existsSync(stamp) &&
+    modified(stamp) >= Math.max(modified('package-lock.json'), modified('package.json'))
+  )
+    return;
   step('Installing packages');
   // Not `npm ci`: it refuses a lock file whose optional packages for other platforms a registry does not carry.
   run('npm', ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error']);
@@ -51,17 +59,28 @@ function buildNative() {
   if (isFresh(builtAddon(), sources) && existsSync('index.js')) return;
   checkRust();
   step('Building the engine (a minute or two the first time)');
-  run('npx', ['napi', 'build', '--platform', '--release', '--js', 'index.js', '--dts', 'index.d.ts', '--', '--locked']);
+  run('npx', [
+    'napi',
+    'build',
+    '--platform',
+    '--release',
+    '--js',
+    'index.js',
+    '--dts',
+    'index.d.ts',
+    '--',
+    '--locked',
+  ]);
   touch(builtAddon());
 }
 
 function buildFace() {
   const sources = ['package.json', 'tsconfig.json', 'index.d.ts', ...filesIn('ts')];
-  if (isFresh('dist/.built', sources)) return;
+  if (isFresh('dist/index.js', sources)) return;
   step('Compiling TypeScript');
+  // Nothing of a source that is gone may stay.
+  rmSync('dist', { recursive: true, force: true });
   run('npx', ['tsc', '-p', 'tsconfig.json']);
-  mkdirSync('dist', { recursive: true });
-  writeFileSync('dist/.built', '');
 }
 
 /** The addon of this platform. */
@@ -95,7 +114,10 @@ function isOlder(version, minimum) {
 
 function run(command, args) {
   try {
-    execFileSync(command, args, { stdio: ['ignore', 'inherit', 'inherit'], shell: process.platform === 'win32' });
+    execFileSync(command, args, {
+      stdio: ['ignore', 'inherit', 'inherit'],
+      shell: process.platform === 'win32',
+    });
   } catch {
     fail(`"${command} ${args.join(' ')}" failed; its output is above.`);
   }

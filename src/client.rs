@@ -78,6 +78,7 @@ impl Client {
     }
 
     /// Counts a call that never became a text.
+    #[allow(clippy::must_use_candidate, reason = "it hands back its argument for convenience")]
     pub fn refuse(&self, reason: Refusal) -> Refusal {
         self.shared.refuse(reason)
     }
@@ -99,6 +100,12 @@ impl Client {
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.shared.stats()
+    }
+
+    /// Bytes that its queue may hold.
+    #[must_use]
+    pub fn max_queue_bytes(&self) -> usize {
+        self.shared.config.max_queue_bytes
     }
 
     /// How long a way out of the process may wait.

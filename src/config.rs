@@ -263,20 +263,18 @@ fn max_retries(value: Option<f64>) -> Result<Option<u32>, Error> {
     Ok(u32::try_from(retries).ok())
 }
 
-fn endpoint(
-    host: Option<&str>,
-    path: Option<&str>,
-    region: Region,
-    insecure: bool,
-) -> Result<Url, Error> {
-    const LIMIT: &str = "an absolute https URL such as https://api.segment.io, without user, query or fragment";
+fn endpoint(host: Option<&str>, path: Option<&str>, region: Region, insecure: bool) -> Result<Url, Error> {
+    const LIMIT: &str =
+        "an absolute https URL such as https://api.segment.io, without user, query or fragment";
     let default = match region {
         Region::Us => HOST_US,
         Region::Eu => HOST_EU,
     };
     let base = Url::parse(host.unwrap_or(default)).map_err(|_| Error::option("host", LIMIT))?;
-    let carries_more =
-        !base.username().is_empty() || base.password().is_some() || base.fragment().is_some() || base.query().is_some();
+    let carries_more = !base.username().is_empty()
+        || base.password().is_some()
+        || base.fragment().is_some()
+        || base.query().is_some();
     if !matches!(base.scheme(), "http" | "https") || base.host().is_none() || carries_more {
         return Err(Error::option("host", LIMIT));
     }
@@ -375,12 +373,17 @@ mod tests {
         assert_eq!(refused(Options { max_retries: Some(-1.0), ..options() }).0, "maxRetries");
         assert_eq!(refused(Options { flush_interval: Some(1e12), ..options() }).0, "flushInterval");
         assert_eq!(refused(Options { max_queue_bytes: Some(1.0), ..options() }).0, "maxQueueBytes");
-        assert_eq!(refused(Options { max_rate_limit_duration: Some(-1.0), ..options() }).0, "maxRateLimitDuration");
+        assert_eq!(
+            refused(Options { max_rate_limit_duration: Some(-1.0), ..options() }).0,
+            "maxRateLimitDuration"
+        );
     }
 
     #[test]
     fn the_write_key_is_required_and_never_shown() {
-        let text = |key: &str| Options { write_key: key.into(), ..Options::default() }.build().unwrap_err().to_string();
+        let text = |key: &str| {
+            Options { write_key: key.into(), ..Options::default() }.build().unwrap_err().to_string()
+        };
         assert_eq!(text(""), "writeKey writeKey is missing.");
         assert_eq!(text(" \t"), "Write key cannot be empty or whitespace only");
         let config = Options { write_key: "planted-secret".into(), ..Options::default() }.build().unwrap();
@@ -390,7 +393,14 @@ mod tests {
     #[test]
     fn hosts_are_checked() {
         let host = |host: &str| Options { host: Some(host.into()), ..options() };
-        for bad in ["", "nope", "ftp://a.example", "http://a.example", "https://user:pw@a.example", "https://a.example/#x"] {
+        for bad in [
+            "",
+            "nope",
+            "ftp://a.example",
+            "http://a.example",
+            "https://user:pw@a.example",
+            "https://a.example/#x",
+        ] {
             assert_eq!(refused(host(bad)).0, "host", "{bad}");
         }
         for good in ["https://a.example", "http://localhost:3000", "http://127.0.0.1:1", "http://[::1]:1"] {
@@ -402,7 +412,11 @@ mod tests {
 
     #[test]
     fn path_replaces_the_path_of_the_host() {
-        let path = |path: &str| Options { path: Some(path.into()), host: Some("https://a.example/x/".into()), ..options() };
+        let path = |path: &str| Options {
+            path: Some(path.into()),
+            host: Some("https://a.example/x/".into()),
+            ..options()
+        };
         assert_eq!(path("/v2/b/").build().unwrap().endpoint.as_str(), "https://a.example/v2/b");
         assert_eq!(refused(path("https://evil.example/")).0, "path");
     }

@@ -38,6 +38,8 @@ pub enum ErrorKind {
     Redirect,
     /// The event waited for longer than `maxEventAge`.
     Expired,
+    /// The machine refused a thread or a socket.
+    Resources,
 }
 
 impl ErrorKind {
@@ -60,6 +62,7 @@ impl ErrorKind {
             Self::Timeout => "ERR_TIMEOUT",
             Self::Redirect => "ERR_REDIRECT",
             Self::Expired => "ERR_EXPIRED",
+            Self::Resources => "ERR_RESOURCES",
         }
     }
 }

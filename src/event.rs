@@ -174,7 +174,7 @@ impl Head {
     }
 
     fn bytes(&self) -> &[u8] {
-        &self.buffer[..self.length]
+        self.buffer.get(..self.length).unwrap_or_default()
     }
 }
 
@@ -210,12 +210,15 @@ fn depth(text: &[u8]) -> usize {
 fn mend_lone_surrogates(json: &mut [u8]) {
     static ESCAPE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(br"\ud"));
     let mut from = 0;
-    while let Some(found) = ESCAPE.find(&json[from..]) {
+    while let Some(found) = json.get(from..).and_then(|rest| ESCAPE.find(rest)) {
         let at = from + found;
-        let backslashes = json[..at].iter().rev().take_while(|&&byte| byte == b'\\').count();
+        let backslashes = json.iter().take(at).rev().take_while(|&&byte| byte == b'\\').count();
         let is_escape = backslashes % 2 == 0;
         let is_surrogate = matches!(json.get(at + 3), Some(b'8'..=b'9' | b'a'..=b'f'));
-        if is_escape && is_surrogate && let Some(digits) = json.get_mut(at + 2..at + 6) {
+        if is_escape
+            && is_surrogate
+            && let Some(digits) = json.get_mut(at + 2..at + 6)
+        {
             digits.copy_from_slice(b"fffd");
         }
         from = at + 3;
@@ -294,7 +297,8 @@ mod tests {
 
     #[test]
     fn the_limit_is_exact_on_the_final_bytes() {
-        let overhead = Seal::new("20.19.0").seal(br#"{"e":""}"#, EventType::Track, Parts::default(), NOW).unwrap().len();
+        let overhead =
+            Seal::new("20.19.0").seal(br#"{"e":""}"#, EventType::Track, Parts::default(), NOW).unwrap().len();
         let padded = |bytes: usize| format!(r#"{{"e":"{}"}}"#, "x".repeat(bytes));
         assert!(seal(&padded(MAX_EVENT_BYTES - overhead), Parts::default()).is_ok());
         assert_eq!(seal(&padded(MAX_EVENT_BYTES - overhead + 1), Parts::default()), Err(Refusal::TooLarge));
@@ -317,7 +321,8 @@ mod tests {
 
     #[test]
     fn lone_surrogates_become_replacement_characters() {
-        let event = seal(r#"{"a":"\ud800x","b":"\\ud800","c":"\\\udfff","d":"\ud7ff"}"#, Parts::default()).unwrap();
+        let event =
+            seal(r#"{"a":"\ud800x","b":"\\ud800","c":"\\\udfff","d":"\ud7ff"}"#, Parts::default()).unwrap();
         assert_eq!(event["a"], "\u{fffd}x");
         assert_eq!(event["b"], "\\ud800");
         assert_eq!(event["c"], "\\\u{fffd}");

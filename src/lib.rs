@@ -6,7 +6,7 @@
 //! Imports run downwards only. [`client::Client`] is the way in, [`delivery::notice::Observer`] the way out;
 //! `binding` is the only code that knows Node.
 
-#[cfg_attr(test, allow(dead_code, reason = "napi exports nothing from a test binary"))]
+#[cfg_attr(test, allow(dead_code, reason = "a test binary exports nothing to Node"))]
 mod binding;
 pub mod client;
 pub mod config;

@@ -128,7 +128,8 @@ pub struct Stats {
     pub spooled: u64,
     /// Accepted events whose fate is open: waiting or in flight.
     pub pending: u64,
-    /// Calls that returned `false` or threw, by reason. Not part of `accepted`.
+    /// Calls that returned `false` or threw, and events that ended with a plugin, by reason. Not part of
+    /// `accepted`.
     pub refused: BTreeMap<&'static str, u64>,
     /// Requests sent, repeats included.
     pub requests: u64,

@@ -15,7 +15,8 @@ fn encodings(server: &Server) -> Vec<bool> {
 #[test]
 fn bodies_are_compressed_by_default() {
     let server = Server::replying([]);
-    let harness = Harness::start(companion_segment::Options { flush_at: Some(500.0), ..options(&server.url) });
+    let harness =
+        Harness::start(companion_segment::Options { flush_at: Some(500.0), ..options(&server.url) });
     harness.track_many(500);
     harness.flush();
     let stats = harness.stats();
@@ -40,7 +41,8 @@ fn refused_compression_is_tried_plain_once_and_then_stays_off() {
 
 #[test]
 fn a_poison_event_does_not_turn_compression_off() {
-    let server = Server::start(|_, request| Reply::Status(if request.numbers().contains(&1) { 400 } else { 200 }));
+    let server =
+        Server::start(|_, request| Reply::Status(if request.numbers().contains(&1) { 400 } else { 200 }));
     let harness = Harness::start(companion_segment::Options { flush_at: Some(2.0), ..options(&server.url) });
     harness.track_many(2);
     harness.flush();

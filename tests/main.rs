@@ -1,4 +1,15 @@
 //! The engine against a scripted HTTP server: real sockets, a clock and chance of our own.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that panics has done its work; clippy knows this of test functions, not of their helpers"
+)]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the server has threads, and the clock of the tests is on top of the real one"
+)]
 
 mod bisection;
 mod bounds;

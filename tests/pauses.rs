@@ -6,7 +6,8 @@ use crate::support::{Harness, Reply, Server, options};
 
 fn pauses_after(replies: Vec<Reply>) -> (Server, Vec<Duration>) {
     let server = Server::replying(replies);
-    let harness = Harness::start(companion_segment::Options { max_retries: Some(0.0), ..options(&server.url) });
+    let harness =
+        Harness::start(companion_segment::Options { max_retries: Some(0.0), ..options(&server.url) });
     harness.track_many(3);
     harness.flush();
     assert_eq!(harness.delivered(), [0, 1, 2], "a pause counts as no attempt");

@@ -111,8 +111,10 @@ fn an_unreachable_host_is_retried_until_the_retries_are_spent() {
 fn an_attempt_ends_in_time_even_while_the_answer_drips() {
     for reply in [Reply::Hang, Reply::Drip] {
         let server = Server::replying([reply]);
-        let harness =
-            Harness::start(companion_segment::Options { http_request_timeout: Some(200.0), ..options(&server.url) });
+        let harness = Harness::start(companion_segment::Options {
+            http_request_timeout: Some(200.0),
+            ..options(&server.url)
+        });
         harness.track_many(1);
         harness.flush();
         assert_eq!(harness.delivered(), [0]);
@@ -147,7 +149,8 @@ fn connections_are_used_again() {
 fn events_are_given_up_at_their_age_and_not_before() {
     let server = Server::start(|_, _| Reply::Status(500));
     let hour = 3_600_000.0;
-    let harness = Harness::start(companion_segment::Options { max_event_age: Some(hour), ..options(&server.url) });
+    let harness =
+        Harness::start(companion_segment::Options { max_event_age: Some(hour), ..options(&server.url) });
     harness.track(0).unwrap();
     harness.clock.skip(Duration::from_secs(1_800));
     harness.track(1).unwrap();

@@ -53,8 +53,10 @@ fn a_callback_sends_and_the_engine_still_rules() {
 #[test]
 fn a_callback_that_never_answers_times_out() {
     let callback = Arc::new(CallbackTransport::new(Box::new(|_, _| {}), Duration::from_millis(5)));
-    let harness =
-        Harness::with_transport(Options { max_retries: Some(1.0), ..options("http://127.0.0.1:9") }, callback);
+    let harness = Harness::with_transport(
+        Options { max_retries: Some(1.0), ..options("http://127.0.0.1:9") },
+        callback,
+    );
     harness.track_many(1);
     harness.flush();
     assert_eq!(harness.dropped(), [(("timeout", None), vec![0])].into());

@@ -1,14 +1,7 @@
 /** The face: the API that users of analytics-node know, on top of an engine that works off this thread. */
 import { randomUUID } from 'node:crypto';
 
-import type {
-  AnalyticsEvents,
-  Callback,
-  CloseAndFlushParams,
-  Deliver,
-  FlushParams,
-  Receipt,
-} from './api.js';
+import type { AnalyticsEvents, Callback, CloseAndFlushParams, Deliver, FlushParams, Receipt } from './api.js';
 import { Context } from './context.js';
 import { Emitter } from './emitter.js';
 import { AnalyticsError, ValidationError } from './errors.js';
@@ -28,7 +21,15 @@ import {
   type StartEngine,
 } from './native.js';
 import { resolveSettings, settingsFromEnvironment, type AnalyticsSettings } from './options.js';
-import { errorOf, eventOf, flagsOf, refusalError, settlementOf, statusText, type Settlement } from './outcome.js';
+import {
+  errorOf,
+  eventOf,
+  flagsOf,
+  refusalError,
+  settlementOf,
+  statusText,
+  type Settlement,
+} from './outcome.js';
 import type { MethodParams, SegmentEvent, SegmentEventType } from './params.js';
 import { excludesSegment, Plugins, type Plugin } from './plugins.js';
 import { reportOf, statsOf, type DeliveryReport, type Stats } from './report.js';
@@ -159,7 +160,10 @@ export class Analytics extends Emitter<AnalyticsEvents> {
   /** Adds plugins; resolves once they have loaded. */
   async register(...plugins: Plugin<Analytics>[]): Promise<void> {
     await this.#plugins.register(plugins, this, (message, error) => this.#warn(message, error));
-    this.emit('register', plugins.map(({ name }) => name));
+    this.emit(
+      'register',
+      plugins.map(({ name }) => name),
+    );
   }
 
   /** Removes plugins by name. */
@@ -186,7 +190,11 @@ export class Analytics extends Emitter<AnalyticsEvents> {
     if (event !== 'error') this.emit('error', { code: 'unknown', reason: error });
   }
 
-  #call<Type extends SegmentEventType>(type: Type, params: MethodParams[Type], settlement?: Settlement): boolean {
+  #call<Type extends SegmentEventType>(
+    type: Type,
+    params: MethodParams[Type],
+    settlement?: Settlement,
+  ): boolean {
     let message: Message;
     try {
       message = messageOf[type](params);
@@ -199,7 +207,8 @@ export class Analytics extends Emitter<AnalyticsEvents> {
       return this.#refuse('not_serializable', notSerializable(params), { type }, settlement);
     }
     if (this.#closed) return this.#refuseClosed(type, message, settlement);
-    const isPlain = this.#plugins.isEmpty && this.#redact === undefined && !excludesSegment(message.integrations);
+    const isPlain =
+      this.#plugins.isEmpty && this.#redact === undefined && !excludesSegment(message.integrations);
     return isPlain ? this.#enqueue(type, message, settlement) : this.#detour(type, message, settlement);
   }
 
@@ -235,10 +244,18 @@ export class Analytics extends Emitter<AnalyticsEvents> {
       event = this.#redact?.(event) ?? event;
     } catch {
       const text = 'The redact option threw, so the event was not sent.';
-      return this.#refuse('invalid', new AnalyticsError('ERR_VALIDATION', text, { field: 'redact' }), { type }, settlement);
+      return this.#refuse(
+        'invalid',
+        new AnalyticsError('ERR_VALIDATION', text, { field: 'redact' }),
+        { type },
+        settlement,
+      );
     }
-    if (this.#plugins.isEmpty && !excludesSegment(event.integrations)) return this.#enqueueEvent(event, type, settlement);
-    const passage = this.#pass(new Context(event), type, settlement).finally(() => this.#passages.delete(passage));
+    if (this.#plugins.isEmpty && !excludesSegment(event.integrations))
+      return this.#enqueueEvent(event, type, settlement);
+    const passage = this.#pass(new Context(event), type, settlement).finally(() =>
+      this.#passages.delete(passage),
+    );
     this.#passages.add(passage);
     return true;
   }
@@ -395,7 +412,12 @@ export class Analytics extends Emitter<AnalyticsEvents> {
         return resolve?.(reportOf(notice.stats, notice.durationMs, unflushed));
       }
       case 'request':
-        this.emit('http_request', { url: notice.url, method: 'POST', headers: notice.headers, body: notice.body });
+        this.emit('http_request', {
+          url: notice.url,
+          method: 'POST',
+          headers: notice.headers,
+          body: notice.body,
+        });
         return;
       case 'response': {
         const { url, status, headers, body } = notice;

@@ -10,7 +10,7 @@ export class Emitter<Events extends EventMap> {
   on<Name extends keyof Events>(event: Name, listener: Listener<Events[Name]>): this {
     const listeners = this.#listeners.get(event) ?? [];
     // A new array, so that a dispatch that is going on keeps the list it began with.
-    this.#listeners.set(event, [...listeners, listener as Listener<never>]);
+    this.#listeners.set(event, [...listeners, listener]);
     this.listenersChanged();
     return this;
   }

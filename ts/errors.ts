@@ -16,7 +16,8 @@ export type ErrorCode =
   | 'ERR_NETWORK'
   | 'ERR_TIMEOUT'
   | 'ERR_REDIRECT'
-  | 'ERR_EXPIRED';
+  | 'ERR_EXPIRED'
+  | 'ERR_RESOURCES';
 
 /** Facts that some errors carry. */
 export interface ErrorDetails {
@@ -41,13 +42,17 @@ export class AnalyticsError extends Error {
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
     super(message);
     this.code = code;
-    for (const [name, value] of Object.entries(details)) {
+    for (const [name, value] of Object.entries(details) as [string, unknown][]) {
       if (value !== undefined && value !== null) Object.assign(this, { [name]: value });
     }
   }
 
   static {
-    Object.defineProperty(this.prototype, 'name', { value: 'AnalyticsError', configurable: true, writable: true });
+    Object.defineProperty(this.prototype, 'name', {
+      value: 'AnalyticsError',
+      configurable: true,
+      writable: true,
+    });
   }
 }
 
@@ -58,6 +63,10 @@ export class ValidationError extends AnalyticsError {
   }
 
   static {
-    Object.defineProperty(this.prototype, 'name', { value: 'ValidationError', configurable: true, writable: true });
+    Object.defineProperty(this.prototype, 'name', {
+      value: 'ValidationError',
+      configurable: true,
+      writable: true,
+    });
   }
 }

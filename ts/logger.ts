@@ -27,8 +27,12 @@ export function logTo(logger: LoggerLike): Log {
   const loose = logger as unknown as Loose;
   const write = writerFor(loose);
   if (write === undefined) {
-    const limit = 'a pino, winston or Nest logger, or an object with error, warn, info and debug like console';
-    throw new AnalyticsError('ERR_OPTION_INVALID', `The option logger must be ${limit}.`, { field: 'logger', limit });
+    const limit =
+      'a pino, winston or Nest logger, or an object with error, warn, info and debug like console';
+    throw new AnalyticsError('ERR_OPTION_INVALID', `The option logger must be ${limit}.`, {
+      field: 'logger',
+      limit,
+    });
   }
   return (level, message, fields) => {
     try {
@@ -43,9 +47,11 @@ function writerFor(logger: Loose): Log | undefined {
   const has = (...names: string[]) => names.every((name) => typeof logger[name] === 'function');
   const call = (name: string, ...args: unknown[]) => logger[name]?.(...args);
   if (typeof logger !== 'object' || logger === null || !has('error', 'warn')) return undefined;
-  if (has('bindings', 'child', 'info')) return (level, message, fields) => call(level, fields, `segment: ${message}`);
+  if (has('bindings', 'child', 'info'))
+    return (level, message, fields) => call(level, fields, `segment: ${message}`);
   if (has('log', 'add', 'info')) {
-    return (level, message, fields) => call('log', level === 'trace' ? 'silly' : level, `segment: ${message}`, fields);
+    return (level, message, fields) =>
+      call('log', level === 'trace' ? 'silly' : level, `segment: ${message}`, fields);
   }
   if (has('log') && !has('info')) {
     const names: Record<string, string> = { info: 'log', trace: has('verbose') ? 'verbose' : 'log' };

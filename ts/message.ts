@@ -2,7 +2,7 @@
  * Parameters to messages: what the caller gave, checked and put in the shape that is sent. The texts and their
  * order are those of analytics-node; what that library loses in silence is refused here with an error.
  */
-import { AnalyticsError, ValidationError } from './errors.js';
+import { type AnalyticsError, ValidationError } from './errors.js';
 import { EVENT_TYPES } from './native.js';
 import type {
   AliasParams,
@@ -140,7 +140,8 @@ export function problemOf(message: Message): AnalyticsError | undefined {
 export function messageFrom(event: SegmentEvent): Message {
   if (typeof event !== 'object' || event === null) throw new ValidationError('The event', 'is not an object');
   const { type, context, messageId, timestamp, ...rest } = event;
-  if (!EVENT_TYPES.includes(type)) throw new ValidationError('.type', `is not one of ${EVENT_TYPES.join(', ')}`);
+  if (!EVENT_TYPES.includes(type))
+    throw new ValidationError('.type', `is not one of ${EVENT_TYPES.join(', ')}`);
   requireText('.messageId', messageId || '');
   return {
     integrations: undefined,
@@ -155,7 +156,8 @@ export function messageFrom(event: SegmentEvent): Message {
 function contextOf(context: ExtraContext | null | undefined): object | undefined {
   if (context === undefined || context === null) return undefined;
   if (typeof context !== 'object') return context;
-  const plain = typeof context['toJSON'] === 'function' ? (context['toJSON']() as ExtraContext) : context;
+  const { toJSON } = context;
+  const plain = typeof toJSON === 'function' ? (toJSON.call(context) as ExtraContext) : context;
   if (typeof plain !== 'object' || plain === null || Array.isArray(plain)) return plain;
   // JSON.stringify asks for toJSON() only once.
   if (!('library' in plain) && typeof plain['toJSON'] !== 'function') return plain;

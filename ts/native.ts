@@ -35,6 +35,8 @@ export interface Engine {
   drain(timeoutMs: number): number;
   /** Milliseconds that a way out of the process may wait. */
   exitTimeout(): number;
+  /** Bytes that the queue may hold. */
+  maxQueueBytes(): number;
   stats(): string;
   setInterest(bits: number): void;
   /** A JSON array of {@link Notice}. */
@@ -43,7 +45,12 @@ export interface Engine {
 }
 
 /** Makes an engine. `wake` says that there is mail. */
-export type StartEngine = (options: string, wake: () => void, logLevel: number, usesCallback: boolean) => Engine;
+export type StartEngine = (
+  options: string,
+  wake: () => void,
+  logLevel: number,
+  usesCallback: boolean,
+) => Engine;
 
 /** A delivered or dropped event under its sequence number. */
 export type Numbered = [sequence: number, event: Record<string, unknown>];

@@ -175,7 +175,9 @@ function invalid(field: string, limit: string): AnalyticsError {
 
 /** `undefined` and `null` both mean: not given. */
 function withoutEmpty(settings: object): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined && value !== null));
+  return Object.fromEntries(
+    Object.entries(settings).filter(([, value]) => value !== undefined && value !== null),
+  );
 }
 
 function requireNumber(given: Record<string, unknown>, name: string): void {
@@ -184,7 +186,12 @@ function requireNumber(given: Record<string, unknown>, name: string): void {
   if (value !== undefined && !Number.isFinite(value)) throw invalid(name, 'a finite number');
 }
 
-function requireKind(given: Record<string, unknown>, names: readonly string[], kind: string, limit: string): void {
+function requireKind(
+  given: Record<string, unknown>,
+  names: readonly string[],
+  kind: string,
+  limit: string,
+): void {
   for (const name of names) {
     if (given[name] !== undefined && typeof given[name] !== kind) throw invalid(name, limit);
   }

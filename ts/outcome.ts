@@ -3,7 +3,7 @@ import { STATUS_CODES } from 'node:http';
 
 import type { Callback } from './api.js';
 import type { Context } from './context.js';
-import { AnalyticsError, type ErrorCode } from './errors.js';
+import { AnalyticsError, ValidationError, type ErrorCode } from './errors.js';
 import type { Message } from './message.js';
 import { EVENT_TYPES, FLAG, type Cause, type Refusal } from './native.js';
 import type { SegmentEvent, SegmentEventType } from './params.js';
@@ -62,17 +62,20 @@ export function refusalError(refusal: Refusal, text: string): AnalyticsError {
       return new AnalyticsError('ERR_EVENT_TOO_LARGE', reason, { limit: '32768 bytes' });
     }
     case 'queue_full': {
-      const reason = 'The queue holds maxQueueBytes already. Segment is unreachable or slower than you track.';
+      const reason =
+        'The queue holds maxQueueBytes already. Segment is unreachable or slower than you track.';
       return new AnalyticsError('ERR_QUEUE_FULL', reason);
     }
     case 'closed':
       return new AnalyticsError('ERR_CLOSED', 'The client was closed. Track before closeAndFlush().');
     case 'too_deep':
-      return new AnalyticsError('ERR_NOT_SERIALIZABLE', 'The event nests more than 100 levels deep. Flatten it.');
-    default: {
-      const reason = 'The event is not a plain object with a plain context. Give plain data.';
-      return new AnalyticsError('ERR_VALIDATION', reason);
-    }
+      return new AnalyticsError(
+        'ERR_NOT_SERIALIZABLE',
+        'The event nests more than 100 levels deep. Flatten it.',
+      );
+    default:
+      // All that the face can't see itself: a String or Number object as context.
+      return new ValidationError('.context', 'is not an object');
   }
 }
 

@@ -98,8 +98,7 @@ export type GroupTraits = {
 
 /** Who it was. One of the two is required; both may be given. */
 export type Identity =
-  | { userId: string; anonymousId?: string | undefined }
-  | { userId?: string | undefined; anonymousId: string };
+  { userId: string; anonymousId?: string | undefined } | { userId?: string | undefined; anonymousId: string };
 
 /** What every method takes. */
 export interface CommonParams {
@@ -111,7 +110,8 @@ export interface CommonParams {
   messageId?: string | undefined;
 }
 
-export type TrackParams = CommonParams & Identity & { event: string; properties?: EventProperties | undefined };
+export type TrackParams = CommonParams &
+  Identity & { event: string; properties?: EventProperties | undefined };
 export type IdentifyParams = CommonParams & Identity & { traits?: UserTraits | undefined };
 export type GroupParams = CommonParams & Identity & { groupId: string; traits?: GroupTraits | undefined };
 export type PageParams = CommonParams &

@@ -15,7 +15,7 @@ export interface Plugin<Instance = unknown> extends Partial<Record<SegmentEventT
   alternativeNames?: string[];
   isLoaded: () => boolean;
   load: (context: Context, instance: Instance) => Promise<unknown>;
-  unload?: (context: Context, instance: Instance) => Promise<unknown> | unknown;
+  unload?: (context: Context, instance: Instance) => unknown;
   ready?: () => Promise<unknown>;
 }
 
@@ -141,6 +141,8 @@ export function excludesSegment(integrations: object | null | undefined): boolea
 function isEnabled(context: Context, name: string, alternatives: readonly string[]): boolean {
   // Other plugins may have made anything of the event.
   const integrations = (context.event as SegmentEvent | null)?.integrations ?? {};
-  const named = [name, ...alternatives].map((known) => integrations[known]).find((value) => value !== undefined);
+  const named = [name, ...alternatives]
+    .map((known) => integrations[known])
+    .find((value) => value !== undefined);
   return (named ?? integrations.All) !== false;
 }

@@ -12,7 +12,10 @@ export function redactor(redact: Redact): (event: SegmentEvent) => SegmentEvent 
   if (typeof redact === 'function') return redact;
   if (!Array.isArray(redact) || !redact.every((path) => typeof path === 'string' && path !== '')) {
     const limit = "a function or an array of paths such as 'properties.ssn'";
-    throw new AnalyticsError('ERR_OPTION_INVALID', `The option redact must be ${limit}.`, { field: 'redact', limit });
+    throw new AnalyticsError('ERR_OPTION_INVALID', `The option redact must be ${limit}.`, {
+      field: 'redact',
+      limit,
+    });
   }
   const paths = (redact as readonly string[]).map((path) => path.split('.'));
   return (event) => {

@@ -42,9 +42,11 @@ function findProblem(message: object): Problem {
     } catch {
       return { path, problem: 'has a getter or toJSON() that throws. Give plain data.' };
     }
-    if (typeof value === 'bigint') return { path, problem: 'is a BigInt. Convert it with String() or Number().' };
+    if (typeof value === 'bigint')
+      return { path, problem: 'is a BigInt. Convert it with String() or Number().' };
     if (typeof value !== 'object' || value === null) continue;
-    if (ancestors.includes(value)) return { path, problem: 'refers back to an object that holds it. Break the cycle.' };
+    if (ancestors.includes(value))
+      return { path, problem: 'refers back to an object that holds it. Break the cycle.' };
     if (ancestors.length > 100) return { path: '', problem: 'nests more than 100 levels deep. Flatten it.' };
     try {
       open.push(...childrenOf(value, path, [...ancestors, value]));

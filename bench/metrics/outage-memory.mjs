@@ -8,7 +8,7 @@ const SETTLE_MS = 1000;
 
 const WAITING_EVENTS = {
   companion: 33 * WHOLE_BATCHES,
-  'analytics-node': 8 * WHOLE_BATCHES,
+  'analytics-node': 6 * WHOLE_BATCHES,
   'rudder-sdk-node': WHOLE_BATCHES,
   'posthog-node': 20 * WHOLE_BATCHES,
 };

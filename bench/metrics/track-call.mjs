@@ -25,8 +25,8 @@ export const columns = [
 
 export function sizeFor(sdk, quick) {
   // A burst stays in this SDK's queue, which every call serializes again: the cost grows with the burst.
-  if (sdk === 'rudder-sdk-node') return { calls: WHOLE_BATCHES / 5, bursts: quick ? 4 : 8 };
-  return { calls: WHOLE_BATCHES, bursts: quick ? 6 : 20 };
+  if (sdk === 'rudder-sdk-node') return { calls: WHOLE_BATCHES / 5, bursts: quick ? 4 : 6 };
+  return { calls: WHOLE_BATCHES, bursts: quick ? 6 : 12 };
 }
 
 export function describeSize({ calls, bursts }) {

@@ -1,9 +1,9 @@
 //! One Node environment (the main thread or a worker thread): its clients, and its end.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use napi::bindgen_prelude::Env;
 
@@ -11,7 +11,7 @@ use crate::client::Client;
 use crate::delivery::engine::Share;
 
 struct Environment {
-    clients: HashMap<u32, Resident>,
+    clients: BTreeMap<u32, Resident>,
     _share: Share,
 }
 
@@ -27,11 +27,11 @@ thread_local! {
 }
 
 /// Makes sure that this environment holds a share of the engine and gives it back at its end.
-pub fn enter(env: &Env) -> napi::Result<()> {
+pub fn enter(env: Env) -> napi::Result<()> {
     let is_new = ENVIRONMENT.with_borrow(Option::is_none);
     if is_new {
         env.add_env_cleanup_hook((), |()| leave())?;
-        let environment = Environment { clients: HashMap::new(), _share: Share::take() };
+        let environment = Environment { clients: BTreeMap::new(), _share: Share::take() };
         ENVIRONMENT.with_borrow_mut(|current| *current = Some(environment));
     }
     Ok(())
@@ -58,9 +58,8 @@ pub fn forget(handle: u32) {
 
 /// Lets `look` use a client of this environment; `None` when there is none of this number.
 pub fn with_client<T>(handle: u32, look: impl FnOnce(&Client) -> T) -> Option<T> {
-    ENVIRONMENT.with_borrow(|current| {
-        current.as_ref()?.clients.get(&handle).map(|resident| look(&resident.client))
-    })
+    ENVIRONMENT
+        .with_borrow(|current| current.as_ref()?.clients.get(&handle).map(|resident| look(&resident.client)))
 }
 
 /// Delivers what the clients still have, each for at most its `exitTimeout`, then lets go of the engine; the

@@ -79,7 +79,8 @@ impl Mailbox {
 
     /// Posts a request that the application is to send.
     pub fn post_request(&self, number: u32, request: &Request, timeout: Duration) {
-        let headers: Value = request.headers.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+        let headers: Value =
+            request.headers.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
         let notice = json!({
             "type": "send",
             "number": number,
@@ -96,7 +97,14 @@ impl Mailbox {
         self.post(true, |mail| append(mail, line));
     }
 
-    fn post_exchange(&self, name: &str, url: &str, status: Option<u16>, headers: &[(String, String)], body: &[u8]) {
+    fn post_exchange(
+        &self,
+        name: &str,
+        url: &str,
+        status: Option<u16>,
+        headers: &[(String, String)],
+        body: &[u8],
+    ) {
         let headers: Value = headers.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
         let notice = json!({
             "type": name,
@@ -110,7 +118,9 @@ impl Mailbox {
 
     fn post_delivered(&self, attempts: u32, events: &[Delivered]) {
         self.post(false, |mail| {
-            mail.extend_from_slice(format!(r#"{{"type":"delivered","attempts":{attempts},"events":["#).as_bytes());
+            mail.extend_from_slice(
+                format!(r#"{{"type":"delivered","attempts":{attempts},"events":["#).as_bytes(),
+            );
             for (index, event) in events.iter().enumerate() {
                 append_event(mail, index, event.sequence, &event.bytes);
             }
@@ -142,7 +152,9 @@ impl Mailbox {
         self.post(false, |mail| {
             let stats = serde_json::to_string(&report.stats).unwrap_or_default();
             let duration = report.duration.as_secs_f64() * 1_000.0;
-            let head = format!(r#"{{"type":"flushed","id":{id},"durationMs":{duration:.3},"stats":{stats},"unflushed":["#);
+            let head = format!(
+                r#"{{"type":"flushed","id":{id},"durationMs":{duration:.3},"stats":{stats},"unflushed":["#
+            );
             mail.extend_from_slice(head.as_bytes());
             for (index, event) in report.unflushed.iter().enumerate() {
                 if index > 0 {
@@ -184,7 +196,9 @@ impl Observer for Mailbox {
         match notice {
             Notice::Delivered { attempts, events } => self.post_delivered(attempts, &events),
             Notice::Dropped { cause, events } => self.post_dropped(&cause, &events),
-            Notice::Request { url, headers, body } => self.post_exchange("request", &url, None, &headers, &body),
+            Notice::Request { url, headers, body } => {
+                self.post_exchange("request", &url, None, &headers, &body);
+            }
             Notice::Response { url, status, headers, body } => {
                 self.post_exchange("response", &url, Some(status), &headers, &body);
             }

@@ -4,6 +4,8 @@
 //! bounded thread-safe function of capacity one says that there is mail. JavaScript then takes all of it with
 //! one call. A full queue means that JavaScript has been told already, so nothing can be lost on the way.
 
+#![allow(clippy::needless_pass_by_value, reason = "napi hands arguments over by value")]
+
 mod bridge;
 mod environment;
 mod mailbox;
@@ -118,7 +120,7 @@ impl NativeClient {
         } else {
             (Arc::new(HttpTransport::new(&config).map_err(|error| to_napi(&error))?), None)
         };
-        environment::enter(&env)?;
+        environment::enter(env)?;
         let observer = Arc::clone(&mailbox);
         let client = Client::start(config, Environment::default(), observer, transport, name)
             .map_err(|error| to_napi(&error))?;
@@ -157,6 +159,13 @@ impl NativeClient {
         self.exiting.store(true, Ordering::Relaxed);
         let timeout = Duration::try_from_secs_f64(timeout_ms / 1_000.0).unwrap_or_default();
         self.client.drain(timeout) as f64
+    }
+
+    /// Bytes that the queue may hold.
+    #[napi]
+    #[allow(clippy::cast_precision_loss, reason = "at most 2^36")]
+    pub fn max_queue_bytes(&self) -> f64 {
+        self.client.max_queue_bytes() as f64
     }
 
     /// Milliseconds that a way out of the process may wait.

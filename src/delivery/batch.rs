@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::config::MAX_BATCH_EVENTS;
 use crate::queue::Entry;
@@ -20,17 +21,28 @@ pub fn fit(sizes: impl Iterator<Item = usize>, max_events: usize, max_bytes: usi
         .count()
 }
 
-/// How many events have to wait for a send to start by itself.
-///
-/// Batches grow with the backlog: the more requests are in flight, the fuller the next has to be. An idle
-/// client sends at `flush_at`, a busy one fills whole requests. An explicit cap is its own threshold.
+/// While events keep coming, requests leave at least this far apart, so that each carries more of them: fewer
+/// requests, better compression. The first after a rest leaves at once, and a full one never waits.
+pub const SPACING: Duration = Duration::from_millis(25);
+
+/// When a send may start by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Threshold {
+    /// Events that have to wait.
+    pub events: usize,
+    /// When fewer will do, if that is later.
+    pub relaxes_in: Option<Duration>,
+}
+
+/// How many events have to wait for a send to start by itself, given the time since the last one. With an
+/// explicit cap on batches it is the cap: `flushAt` means what it says.
 #[must_use]
-pub fn threshold(flush_at: usize, max_batch_events: usize, in_flight: usize) -> usize {
-    if max_batch_events < MAX_BATCH_EVENTS {
-        return flush_at;
+pub fn threshold(flush_at: usize, max_batch_events: usize, since_last: Option<Duration>) -> Threshold {
+    let spaced = max_batch_events == MAX_BATCH_EVENTS && flush_at < MAX_BATCH_EVENTS;
+    match since_last.and_then(|since| SPACING.checked_sub(since)).filter(|left| !left.is_zero()) {
+        Some(left) if spaced => Threshold { events: max_batch_events, relaxes_in: Some(left) },
+        _ => Threshold { events: flush_at, relaxes_in: None },
     }
-    let growth = 8_usize.saturating_pow(u32::try_from(in_flight).unwrap_or(u32::MAX));
-    flush_at.saturating_mul(growth).min(max_batch_events)
 }
 
 /// Events that travel together. Halves of a batch share its entries.
@@ -88,11 +100,14 @@ mod tests {
     }
 
     #[test]
-    fn the_threshold_grows_with_what_is_in_flight() {
-        let thresholds: Vec<_> = (0..5).map(|in_flight| threshold(15, 2_500, in_flight)).collect();
-        assert_eq!(thresholds, [15, 120, 960, 2_500, 2_500]);
-        assert_eq!(threshold(15, 15, 3), 15);
-        assert_eq!(threshold(1, 2_500, 64), 2_500);
+    fn a_busy_client_fills_its_requests_and_an_idle_one_sends_at_once() {
+        let after = |milliseconds| threshold(15, 2_500, Some(Duration::from_millis(milliseconds)));
+        let at_once = Threshold { events: 15, relaxes_in: None };
+        assert_eq!(threshold(15, 2_500, None), at_once);
+        let left = Some(Duration::from_millis(15));
+        assert_eq!(after(10), Threshold { events: 2_500, relaxes_in: left });
+        assert_eq!((after(25), after(10_000)), (at_once, at_once));
+        assert_eq!(threshold(15, 15, Some(Duration::ZERO)), at_once, "an explicit cap is not spaced");
     }
 
     #[test]

@@ -25,8 +25,8 @@ pub struct Cause {
 }
 
 impl Cause {
-    /// What happened and what to do. The starts of these texts are those of the requirements
-    /// (troubleshooting, "Error Messages Reference").
+    /// What happened and what to do. The texts start as CompanionAPI's troubleshooting guide
+    /// lists them ("Error Messages Reference").
     #[must_use]
     pub fn message(&self) -> String {
         let status = self.status.map(status_line);
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_start_as_the_requirements_say() {
+    fn texts_start_as_the_troubleshooting_guide_says() {
         let text = |reason, status| Cause { reason, status, attempts: 3 }.message();
         for (reason, status, start) in [
             (DropReason::Rejected, Some(400), "400 Bad Request"),

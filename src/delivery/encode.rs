@@ -1,6 +1,6 @@
 //! Events to a request body, plain or gzip. Pure.
 
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::time::SystemTime;
 
 use flate2::Compression;
@@ -28,6 +28,9 @@ pub struct Encoder {
     /// `],"writeKey":"…","sentAt":"`
     middle: Secret<String>,
 }
+
+/// Events that are compressed with one call.
+const PIECE_BYTES: usize = 128 * 1024;
 
 const START: &str = r#"{"batch":["#;
 const END: &str = r#""}"#;
@@ -60,9 +63,12 @@ impl Encoder {
         gzip: bool,
     ) -> io::Result<Body> {
         if gzip {
-            let mut counted = Counted { inner: GzEncoder::new(Vec::new(), LEVEL), length: 0 };
+            // In large pieces: the encoder clears its free space at each write.
+            let encoder = BufWriter::with_capacity(PIECE_BYTES, GzEncoder::new(Vec::new(), LEVEL));
+            let mut counted = Counted { inner: encoder, length: 0 };
             self.write(&mut counted, events, sent_at)?;
-            Ok(Body { bytes: counted.inner.finish()?, raw_length: counted.length })
+            let encoder = counted.inner.into_inner().map_err(io::IntoInnerError::into_error)?;
+            Ok(Body { bytes: encoder.finish()?, raw_length: counted.length })
         } else {
             let mut bytes = Vec::new();
             self.write(&mut bytes, events, sent_at)?;

@@ -80,7 +80,7 @@ pub fn spawn(task: impl Future<Output = ()> + Send + 'static) -> Result<(), Erro
 fn start() -> Result<Thread, Error> {
     let refused = |_| {
         let text = "The engine's thread could not start: the process is out of threads or file descriptors.";
-        Error::new(ErrorKind::OptionInvalid, text)
+        Error::new(ErrorKind::Resources, text)
     };
     let runtime = Builder::new_current_thread().enable_all().build().map_err(refused)?;
     let handle = runtime.handle().clone();

@@ -27,6 +27,7 @@ pub struct Ledger {
     wake_events: usize,
     wake_bytes: usize,
     last_success: Option<Duration>,
+    last_send: Option<Duration>,
 }
 
 /// A flush that is not over.
@@ -87,6 +88,7 @@ impl Ledger {
             wake_events: 1,
             wake_bytes: usize::MAX,
             last_success: None,
+            last_send: None,
         }
     }
 
@@ -126,9 +128,8 @@ impl Ledger {
             return None;
         }
         let room = MAX_BATCH_BYTES - envelope;
-        let threshold = batch::threshold(config.flush_at, config.max_batch_events, self.in_flight.len());
         let due = oldest.sequence <= self.flush_up_to
-            || self.queue.len() >= threshold
+            || self.queue.len() >= self.threshold(config, now).events
             || self.queue.waiting_bytes() >= room
             || age(oldest, now) >= config.flush_interval;
         if !due {
@@ -138,27 +139,29 @@ impl Ledger {
         self.last_batch += 1;
         let batch = Batch::new(self.last_batch, self.queue.take(count));
         self.in_flight.insert(batch.id, batch.clone());
+        self.last_send = Some(now);
         Some(batch)
     }
 
     /// What comes next; arms the wake-up that [`Ledger::accept`] gives.
     pub fn plan(&mut self, config: &Config, envelope: usize, now: Duration) -> Plan {
         let busy = self.in_flight.len() >= config.max_concurrent_requests;
-        let mut due_in = self.waiters.iter().filter_map(|waiter| waiter.deadline).min();
+        let mut due_at = self.waiters.iter().filter_map(|waiter| waiter.deadline).min();
         if busy {
             (self.wake_events, self.wake_bytes) = (usize::MAX, usize::MAX);
         } else {
-            let threshold = batch::threshold(config.flush_at, config.max_batch_events, self.in_flight.len());
-            self.wake_events = if self.queue.is_empty() { 1 } else { threshold };
+            let threshold = self.threshold(config, now);
+            self.wake_events = if self.queue.is_empty() { 1 } else { threshold.events };
             self.wake_bytes = MAX_BATCH_BYTES - envelope;
             if let Some(oldest) = self.queue.oldest() {
-                let due = Duration::from_millis(oldest.accepted_at_ms) + config.flush_interval;
-                due_in = Some(due_in.map_or(due, |earlier| earlier.min(due)));
+                let interval = Duration::from_millis(oldest.accepted_at_ms) + config.flush_interval;
+                let relaxed = threshold.relaxes_in.map(|left| now + left);
+                due_at = [due_at, relaxed, Some(interval)].into_iter().flatten().min();
             }
         }
         Plan {
             finished: self.closing && self.pending() == 0,
-            due_in: due_in.map(|due| due.saturating_sub(now)),
+            due_in: due_at.map(|due| due.saturating_sub(now)),
         }
     }
 
@@ -211,7 +214,13 @@ impl Ledger {
     }
 
     /// Begins a flush of everything accepted so far. It may be over at once.
-    pub fn flush(&mut self, id: u32, timeout: Option<Duration>, closes: bool, now: Duration) -> Option<Ended> {
+    pub fn flush(
+        &mut self,
+        id: u32,
+        timeout: Option<Duration>,
+        closes: bool,
+        now: Duration,
+    ) -> Option<Ended> {
         self.closing |= closes;
         self.flush_up_to = self.last_sequence;
         let waiter = Waiter {
@@ -252,7 +261,8 @@ impl Ledger {
             return (ended, None);
         }
         let (abandoned, others) = self.abandon(now);
-        let unflushed = || abandoned.iter().flat_map(Batch::entries).map(|entry| entry.bytes.clone()).collect();
+        let unflushed =
+            || abandoned.iter().flat_map(Batch::entries).map(|entry| entry.bytes.clone()).collect();
         for (waiter, end) in due.iter().zip(&mut ended).filter(|(waiter, _)| waiter.closes) {
             debug_assert_eq!(waiter.id, end.id);
             end.report.unflushed = unflushed();
@@ -296,6 +306,11 @@ impl Ledger {
             oldest_pending_age_ms: oldest.map(milliseconds),
             ..self.stats.clone()
         }
+    }
+
+    fn threshold(&self, config: &Config, now: Duration) -> batch::Threshold {
+        let since_last = self.last_send.map(|then| now.saturating_sub(then));
+        batch::threshold(config.flush_at, config.max_batch_events, since_last)
     }
 
     fn release(&mut self, entries: &[Entry]) {

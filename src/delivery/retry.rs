@@ -1,6 +1,6 @@
 //! What an answer means, and how long to wait. Pure: the clock and the generator are the caller's.
 //!
-//! The table is DESIGN section 5; which codes are worth a retry is Segment's own list (Twilio support,
+//! The README has the table ("What a response means"); which codes are worth a retry is Segment's own list (Twilio support,
 //! "Understanding Segment Retry Logic for HTTP Status Codes").
 
 use std::time::{Duration, SystemTime};
@@ -57,10 +57,7 @@ pub fn requested_pause(
 ) -> Option<Duration> {
     let until = |moment: SystemTime| moment.duration_since(now).unwrap_or_default();
     let retry_after = retry_after.map(str::trim).and_then(|text| {
-        text.parse()
-            .map(Duration::from_secs)
-            .ok()
-            .or_else(|| httpdate::parse_http_date(text).ok().map(until))
+        text.parse().map(Duration::from_secs).ok().or_else(|| httpdate::parse_http_date(text).ok().map(until))
     });
     let rate_limit_reset = rate_limit_reset.and_then(|text| text.trim().parse::<u64>().ok()).map(|seconds| {
         if seconds < EPOCH_SECONDS_FROM {
@@ -139,7 +136,8 @@ mod tests {
     #[test]
     fn backoff_doubles_from_half_a_second_to_a_minute_with_equal_jitter() {
         let mut generator = Rng::with_seed(7);
-        for (failures, full) in [(1, 500), (2, 1_000), (3, 2_000), (7, 32_000), (8, 60_000), (1_000, 60_000)] {
+        for (failures, full) in [(1, 500), (2, 1_000), (3, 2_000), (7, 32_000), (8, 60_000), (1_000, 60_000)]
+        {
             for _ in 0..200 {
                 let delay = backoff(failures, &mut generator).as_millis();
                 assert!((full / 2..=full).contains(&delay), "{failures}: {delay}");

@@ -155,7 +155,9 @@ impl Shared {
         };
         match batch.entries().iter().take_while(expired).count() {
             0 => batch,
-            count => self.give_up(&batch, count, Cause { reason: DropReason::Expired, status: None, attempts }),
+            count => {
+                self.give_up(&batch, count, Cause { reason: DropReason::Expired, status: None, attempts })
+            }
         }
     }
 

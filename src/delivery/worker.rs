@@ -96,7 +96,8 @@ enum Next {
 
 impl<'a> Courier<'a> {
     fn new(shared: &'a Shared, transport: Arc<dyn Transport>) -> Self {
-        let route = Route { compression: Compression::Untested, open_from: Duration::ZERO, limited_since: None };
+        let route =
+            Route { compression: Compression::Untested, open_from: Duration::ZERO, limited_since: None };
         Self { shared, transport, without_key: Encoder::new(None), route: Mutex::new(route) }
     }
 
@@ -259,7 +260,12 @@ impl<'a> Courier<'a> {
     }
 
     #[tracing::instrument(level = "debug", skip_all, fields(batch = batch.id, events = batch.entries().len()))]
-    async fn exchange(&self, batch: &Batch, attempts: &mut Attempts, gzip: bool) -> Result<Response, Failure> {
+    async fn exchange(
+        &self,
+        batch: &Batch,
+        attempts: &mut Attempts,
+        gzip: bool,
+    ) -> Result<Response, Failure> {
         attempts.sent += 1;
         attempts.of_this_batch += 1;
         let config = &self.shared.config;
@@ -269,8 +275,9 @@ impl<'a> Courier<'a> {
         let body = self.shared.encoder.encode(events(), sent_at, gzip).map_err(|_| Failure::Network)?;
         let mut headers = headers(&config.node_version, gzip, attempts.of_this_batch);
         let interest = self.shared.observer.interest();
-        let seen = (interest.requests || interest.responses)
-            .then(|| self.without_key.encode(events(), sent_at, false).map(|body| body.bytes).unwrap_or_default());
+        let seen = (interest.requests || interest.responses).then(|| {
+            self.without_key.encode(events(), sent_at, false).map(|body| body.bytes).unwrap_or_default()
+        });
         if let (true, Some(body)) = (interest.requests, &seen) {
             self.shared.observer.notify(Notice::Request {
                 url: config.endpoint.to_string(),

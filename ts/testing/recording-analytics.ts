@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 
 import { Analytics } from '../analytics.js';
-import { EVENT_TYPES, FLAG, REFUSALS, type Engine, type Notice } from '../native.js';
+import { EVENT_TYPES, FLAG, REFUSALS, type Engine, type Notice, type Numbered } from '../native.js';
 import type { AnalyticsSettings } from '../options.js';
 import type { SegmentEvent, SegmentEventType } from '../params.js';
 import { VERSION } from '../version.js';
@@ -17,7 +17,7 @@ class RecordingEngine implements Engine {
   #refused: Record<string, number> = {};
   #dropped = 0;
   #accepted = 0;
-  #failures: { code: string; message: string }[] = [];
+  readonly #failures: { code: string; message: string }[] = [];
 
   constructor(wake: () => void) {
     this.#wake = wake;
@@ -28,7 +28,7 @@ class RecordingEngine implements Engine {
     this.#accepted += 1;
     const sequence = this.#accepted;
     const failure = this.#failures.shift();
-    const entry = [sequence, event as unknown as Record<string, unknown>] satisfies [number, object];
+    const entry: Numbered = [sequence, { ...event }];
     if (failure === undefined) {
       this.events.push(event);
       this.#post({ type: 'delivered', attempts: 1, events: [entry] });
@@ -38,7 +38,7 @@ class RecordingEngine implements Engine {
       this.#post({ type: 'dropped', cause, events: [entry] });
     }
     if (this.#interest !== 0) this.#post({ type: 'drained' });
-    for (const look of [...this.changed]) look();
+    for (const look of this.changed) look();
     return sequence;
   }
 
@@ -75,6 +75,10 @@ class RecordingEngine implements Engine {
 
   exitTimeout(): number {
     return 0;
+  }
+
+  maxQueueBytes(): number {
+    return Number.MAX_SAFE_INTEGER;
   }
 
   answer(): void {

@@ -61,7 +61,9 @@ impl HttpTransport {
         let headers = answer
             .headers()
             .iter()
-            .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+            .map(|(name, value)| {
+                (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+            })
             .collect();
         let response = Response { status: answer.status().as_u16(), headers };
         // The body is read to its end so that the connection can be used again, but never beyond the cap.

@@ -1,0 +1,31 @@
+/** Real child processes that run a function with the package. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { text } from 'node:stream/consumers';
+import { fileURLToPath } from 'node:url';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+
+/**
+ * Runs `program({ Analytics, ... }, argument)` in a process of its own, to its end. `program` is given as text:
+ * it sees nothing of its surroundings. A program that does not end is killed with the test.
+ */
+export async function runProgram(t, program, argument = {}, { nodeOptions = [], env = {} } = {}) {
+  const source = `
+    const exported = await import('@companion/segment');
+    await (${program})(exported, ${JSON.stringify(argument)});
+  `;
+  const args = [...nodeOptions, '--input-type=module', '--eval', source];
+  const child = spawn(process.execPath, args, { cwd: ROOT, env: { ...process.env, ...env } });
+  t.after(() => child.kill('SIGKILL'));
+  child.stdin.end();
+  const [stdout, stderr, [code, signal]] = await Promise.all([
+    text(child.stdout),
+    text(child.stderr),
+    once(child, 'exit'),
+  ]);
+  return { code, signal, stdout, stderr };
+}
+
+/** What a program printed with `console.log(JSON.stringify(...))` on its last line. */
+export const lastLine = (stdout) => JSON.parse(stdout.trimEnd().split('\n').at(-1));
