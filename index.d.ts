@@ -27,6 +27,8 @@ export declare class NativeClient {
    * pending.
    */
   drain(timeoutMs: number): number
+  /** Bytes that the queue may hold. */
+  maxQueueBytes(): number
   /** Milliseconds that a way out of the process may wait. */
   exitTimeout(): number
   /** The counters as JSON text. */

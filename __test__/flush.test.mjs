@@ -7,6 +7,7 @@ import {
   counted,
   failuresOf,
   messageIdsOf,
+  settled,
   startPair,
   sum,
   trackMany,
@@ -64,10 +65,14 @@ describe('flush', () => {
   });
 
   test('does not wait for what is accepted after it', async (t) => {
-    const faults = [{ hang: true, when: holds('later0'), times: Infinity }];
+    const faults = [
+      { delayMs: 100, when: holds('before0') },
+      { hang: true, when: holds('later0'), times: Infinity },
+    ];
     const { analytics, segment } = await startPair(t, { flushAt: 2 }, { faults });
     trackMany(analytics, 1, 'before');
     const flushing = analytics.flush();
+    await segment.waitForRequests(1);
     trackMany(analytics, 2, 'later');
     assert.equal((await flushing).delivered, 1);
     assert.deepEqual(messageIdsOf(segment.events), ['before0']);
@@ -183,8 +188,10 @@ describe('closeAndFlush', () => {
     const { analytics, segment } = await startPair(t, { flushAt: 2 }, { faults });
     trackMany(analytics, 4);
     await segment.waitForEvents(2);
-    trackMany(analytics, 1, 'last');
-    const report = await analytics.closeAndFlush({ timeout: 300 });
+    const last = settled(analytics, 'track', { ...MINIMAL.track, messageId: 'last' });
+    void analytics.flush();
+    await last;
+    const report = await analytics.closeAndFlush({ timeout: 0 });
     assert.deepEqual(messageIdsOf(report.unflushed), ['m2', 'm3']);
     assert.deepEqual([report.delivered, report.pending], [3, 2]);
     assertConserved(report);

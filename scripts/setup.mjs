@@ -3,11 +3,14 @@
  * there is nothing to do. `npm run demo`, `npm test`, `npm run bench` and `npm run lint` call it first.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 const root = join(import.meta.dirname ?? new URL('.', import.meta.url).pathname, '..');
 process.chdir(root);
+
+/** `--rebuild`: build the addon even if it is fresh, to see what its sources make of index.js and index.d.ts. */
+const rebuilds = process.argv.includes('--rebuild');
 
 const MIN_NODE = [20, 19, 0];
 const MIN_RUST = [1, 88, 0];
@@ -56,22 +59,13 @@ function installPackages() {
 
 function buildNative() {
   const sources = ['Cargo.toml', 'Cargo.lock', 'build.rs', ...filesIn('src')];
-  if (isFresh(builtAddon(), sources) && existsSync('index.js')) return;
+  if (!rebuilds && isFresh(builtAddon(), sources) && existsSync('index.js')) return;
   checkRust();
   step('Building the engine (a minute or two the first time)');
-  run('npx', [
-    'napi',
-    'build',
-    '--platform',
-    '--release',
-    '--js',
-    'index.js',
-    '--dts',
-    'index.d.ts',
-    '--',
-    '--locked',
-  ]);
-  touch(builtAddon());
+  const out = join('target', 'addon');
+  const names = ['--js', 'index.js', '--dts', 'index.d.ts'];
+  run('npx', ['napi', 'build', '--platform', '--release', '--output-dir', out, ...names, '--', '--locked']);
+  for (const name of readdirSync(out)) replace(join(out, name), name);
 }
 
 function buildFace() {
@@ -96,8 +90,13 @@ function modified(path) {
   return statSync(path).mtimeMs;
 }
 
-function touch(path) {
-  if (path !== undefined) writeFileSync(path, readFileSync(path));
+/** In one step: a process that runs the old addon keeps it, and a file that stays the same stays itself. */
+function replace(source, target) {
+  const content = readFileSync(source);
+  if (!target.endsWith('.node') && existsSync(target) && readFileSync(target).equals(content)) return;
+  const temporary = `${target}.new`;
+  writeFileSync(temporary, content);
+  renameSync(temporary, target);
 }
 
 function filesIn(folder) {

@@ -5,7 +5,7 @@ import type { AnalyticsEvents, Callback, CloseAndFlushParams, Deliver, FlushPara
 import { Context } from './context.js';
 import { Emitter } from './emitter.js';
 import { AnalyticsError, ValidationError } from './errors.js';
-import { watchExit, type Departing } from './exit.js';
+import { watchExit, watchSignals, type Departing } from './exit.js';
 import { sendThrough, type HTTPClient } from './http-client.js';
 import { heldOpen } from './keep-alive.js';
 import { messageFrom, messageOf, problemOf, type Message } from './message.js';
@@ -75,7 +75,7 @@ export class Analytics extends Emitter<AnalyticsEvents> {
   constructor(settings: AnalyticsSettings, start: StartEngine);
   constructor(settings: AnalyticsSettings, start: StartEngine = startNative) {
     super();
-    const { engineOptions, httpClient, log, logLevel, redact } = resolveSettings(settings);
+    const { engineOptions, httpClient, log, logLevel, flushOnSignal, redact } = resolveSettings(settings);
     this.#httpClient = httpClient;
     this.#log = log;
     this.#redact = redact;
@@ -93,7 +93,8 @@ export class Analytics extends Emitter<AnalyticsEvents> {
     this.closeAndFlush = this.closeAndFlush.bind(this);
     this.#departing = this.#departure(httpClient !== undefined);
     watchExit(this.#departing);
-    const { writeKey: _secret, ...shown } = settings;
+    watchSignals(flushOnSignal);
+    const { writeKey: _secret, proxy: _credentials, ...shown } = settings;
     this.emit('initialize', shown);
   }
 
@@ -348,19 +349,19 @@ export class Analytics extends Emitter<AnalyticsEvents> {
   }
 
   #flush(timeout: number | undefined, closes: boolean): Promise<DeliveryReport> {
-    const limit = timeout === undefined ? Infinity : Math.max(0, Number(timeout) || 0);
+    const limit = Math.max(0, Number(timeout ?? Infinity) || 0);
     const started = performance.now();
     const left = () => Math.max(0, limit - (performance.now() - started));
     const flush = async () => {
-      // What was with plugins when a flush began comes before it.
-      await settled(this.#passages, left());
+      // What was with plugins when a flush began comes before it; what is tracked after the call does not.
+      if (this.#passages.size > 0) await settled(this.#passages, left());
       this.#lastFlush += 1;
       const id = this.#lastFlush;
       const report = await new Promise<DeliveryReport>((resolve) => {
         this.#flushes.set(id, resolve);
         this.#engine.flush(id, limit <= LONGEST_TIMER_MS ? left() : -1, closes);
       });
-      await settled(this.#endings, left());
+      if (this.#endings.size > 0) await settled(this.#endings, left());
       return report;
     };
     return heldOpen(flush(), this);
@@ -475,7 +476,6 @@ export class Analytics extends Emitter<AnalyticsEvents> {
 
 /** Resolves once all of these have settled or the time is up. */
 async function settled(promises: ReadonlySet<Promise<void>>, limit: number): Promise<void> {
-  if (promises.size === 0) return;
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise((resolve) => {
     if (limit <= LONGEST_TIMER_MS) timer = setTimeout(resolve, limit);

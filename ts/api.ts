@@ -37,7 +37,7 @@ export interface HttpResponseEvent {
 
 /** What can be listened to, with the arguments of listeners. */
 export type AnalyticsEvents = Record<SegmentEventType, [context: Context]> & {
-  initialize: [settings: Omit<AnalyticsSettings, 'writeKey'>];
+  initialize: [settings: Omit<AnalyticsSettings, 'writeKey' | 'proxy'>];
   register: [names: string[]];
   deregister: [names: string[]];
   error: [failure: DeliveryFailure];

@@ -1,7 +1,8 @@
 /**
  * Ways out of the process. When the event loop runs dry, clients get `exitTimeout` to deliver with callbacks
  * and listeners working; at `process.exit()`, an uncaught exception or an unhandled rejection the handler waits
- * for the engine, which has a thread of its own. An idle client delays nothing.
+ * for the engine, which has a thread of its own. Signals are left alone unless `flushOnSignal` names them. An idle
+ * client delays nothing.
  */
 
 /** A client that may have something to deliver. */
@@ -21,6 +22,12 @@ const clients = new Set<WeakRef<Departing>>();
 const waitedFor = new WeakMap<Departing, number>();
 let watching = false;
 
+/** Signals that a client may deliver on before they end the process. */
+export const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
+export type FlushSignal = (typeof SIGNALS)[number];
+
+const watchedSignals = new Set<FlushSignal>();
+
 /** From now on the ways out know this client. It can still be collected. */
 export function watchExit(client: Departing): void {
   for (const reference of clients) if (reference.deref() === undefined) clients.delete(reference);
@@ -29,6 +36,28 @@ export function watchExit(client: Departing): void {
   watching = true;
   process.on('beforeExit', flushAll);
   process.on('exit', drainAll);
+}
+
+/** From now on these signals deliver first and then end the process as they would have without us. */
+export function watchSignals(signals: readonly FlushSignal[]): void {
+  for (const signal of signals) {
+    if (watchedSignals.has(signal)) continue;
+    watchedSignals.add(signal);
+    process.on(signal, flushAndDie);
+  }
+}
+
+function flushAndDie(signal: NodeJS.Signals): void {
+  const isOurs = process.listenerCount(signal) === 1;
+  const flushed = departing().map((client) => client.flush({ timeout: client.exitTimeout() }));
+  // A handler of the application's rules: it decides when the process ends.
+  if (!isOurs) return;
+  void Promise.allSettled(flushed).then(() => {
+    process.removeListener(signal, flushAndDie);
+    watchedSignals.delete(signal as FlushSignal);
+    // By the same signal, so that the parent sees what it would have seen.
+    process.kill(process.pid, signal);
+  });
 }
 
 function departing(): Departing[] {

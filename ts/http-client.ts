@@ -96,11 +96,15 @@ async function answerOf(client: HTTPClient, request: HTTPClientRequest): Promise
   }
 }
 
+/** What can't be read is not there: it must not make a failure of an answer. */
 function plainHeaders(headers: HTTPResponse['headers']): Record<string, string> {
-  if (headers === undefined || headers === null) return {};
-  const entries =
-    'entries' in headers && typeof headers.entries === 'function'
-      ? (headers as HTTPHeaders).entries()
-      : Object.entries(headers);
-  return Object.fromEntries(Array.from(entries, ([name, value]) => [name.toLowerCase(), String(value)]));
+  try {
+    const entries =
+      typeof headers?.['entries'] === 'function'
+        ? (headers as HTTPHeaders).entries()
+        : Object.entries(headers ?? {});
+    return Object.fromEntries(Array.from(entries, ([name, value]) => [name.toLowerCase(), String(value)]));
+  } catch {
+    return {};
+  }
 }

@@ -20,6 +20,7 @@ export type {
 } from './api.js';
 export type { CancelationOptions, FailedDelivery, LogLevel, LogMessage } from './context.js';
 export type { ErrorCode, ErrorDetails } from './errors.js';
+export type { FlushSignal } from './exit.js';
 export type {
   HTTPClient,
   HTTPClientRequest,

@@ -22,8 +22,10 @@ export type Log = (level: string, message: string, fields: Record<string, unknow
 
 type Loose = Record<string, ((...args: unknown[]) => unknown) | undefined>;
 
-/** Finds out which logger it is. A logger that throws is none: the line is dropped. */
-export function logTo(logger: LoggerLike): Log {
+type Writer = (...line: Parameters<Log>) => unknown;
+
+/** Finds out which logger it is. A logger that throws or rejects is none: the line is dropped. */
+export function logTo(logger: LoggerLike, threshold: LogThreshold): Log {
   const loose = logger as unknown as Loose;
   const write = writerFor(loose);
   if (write === undefined) {
@@ -35,15 +37,17 @@ export function logTo(logger: LoggerLike): Log {
     });
   }
   return (level, message, fields) => {
+    if (LOG_LEVELS.indexOf(level as LogThreshold) > LOG_LEVELS.indexOf(threshold)) return;
     try {
-      write(level, message, fields);
+      const written = write(level, message, fields);
+      if (written instanceof Promise) written.catch(() => {});
     } catch {
       // A broken logger must not break the application that tracks.
     }
   };
 }
 
-function writerFor(logger: Loose): Log | undefined {
+function writerFor(logger: Loose): Writer | undefined {
   const has = (...names: string[]) => names.every((name) => typeof logger[name] === 'function');
   const call = (name: string, ...args: unknown[]) => logger[name]?.(...args);
   if (typeof logger !== 'object' || logger === null || !has('error', 'warn')) return undefined;
@@ -57,13 +61,13 @@ function writerFor(logger: Loose): Log | undefined {
     const names: Record<string, string> = { info: 'log', trace: has('verbose') ? 'verbose' : 'log' };
     return (level, message, fields) => {
       const name = names[level] ?? level;
-      call(has(name) ? name : 'log', `${message} ${JSON.stringify(fields)}`, 'Segment');
+      return call(has(name) ? name : 'log', `${message} ${JSON.stringify(fields)}`, 'Segment');
     };
   }
   if (has('info')) {
     return (level, message, fields) => {
       const name = level === 'trace' ? 'debug' : level;
-      call(has(name) ? name : 'info', `segment: ${message}`, fields);
+      return call(has(name) ? name : 'info', `segment: ${message}`, fields);
     };
   }
   return undefined;

@@ -1,5 +1,6 @@
 /** Settings: what may be given, and what of it goes to the engine, which knows the bounds and defaults. */
 import { AnalyticsError } from './errors.js';
+import { SIGNALS, type FlushSignal } from './exit.js';
 import { FetchHTTPClient, type HTTPClient, type HTTPFetchFn } from './http-client.js';
 import { LOG_LEVELS, logTo, type Log, type LoggerLike, type LogThreshold } from './logger.js';
 import { checkOptions } from './native.js';
@@ -46,6 +47,11 @@ export interface AnalyticsSettings {
   maxEventAge?: number | undefined;
   /** Milliseconds that a way out of the process may wait for delivery. @default 1000 */
   exitTimeout?: number | undefined;
+  /**
+   * Signals on which to deliver for up to `exitTimeout` and then die of that same signal. When the application has
+   * a handler of its own, that one rules and only the delivery begins. Main thread only. @default none
+   */
+  flushOnSignal?: readonly FlushSignal[] | undefined;
   /** A pino, winston, Nest or console-like logger. @default silent */
   logger?: LoggerLike | undefined;
   /** From which level on the logger is used. @default 'info' */
@@ -70,6 +76,7 @@ export interface ResolvedSettings {
   httpClient: HTTPClient | undefined;
   log: Log | undefined;
   logLevel: number;
+  flushOnSignal: readonly FlushSignal[];
   redact: ((event: SegmentEvent) => SegmentEvent) | undefined;
 }
 
@@ -92,7 +99,7 @@ const CHOICES = {
   overflow: ['drop-newest', 'drop-oldest'],
   logLevel: LOG_LEVELS,
 } as const;
-const OTHERS = ['writeKey', 'maxEventsInBatch', 'httpClient', 'logger', 'redact', 'ca'] as const;
+const OTHERS = ['writeKey', 'maxEventsInBatch', 'httpClient', 'logger', 'redact', 'ca', 'flushOnSignal'] as const;
 const KNOWN: readonly string[] = [...NUMBERS, ...TEXTS, ...SWITCHES, ...Object.keys(CHOICES), ...OTHERS];
 
 /** Checks settings and throws what is wrong with them. */
@@ -107,18 +114,19 @@ export function resolveSettings(settings: AnalyticsSettings): ResolvedSettings {
   requireKind(given, SWITCHES, 'boolean', 'true or false');
   for (const [name, choices] of Object.entries(CHOICES)) requireChoice(given, name, choices);
 
-  const { logger, logLevel, redact, httpClient, ca, maxEventsInBatch: _alias, ...options } = given;
+  const { logger, logLevel, redact, httpClient, ca, flushOnSignal, maxEventsInBatch: _alias, ...options } = given;
   const engineOptions = JSON.stringify({ ...options, ca: pem(ca), nodeVersion: process.versions.node });
   const problem = checkOptions(engineOptions);
   if (problem !== null) {
     throw new AnalyticsError(problem.code as AnalyticsError['code'], problem.message, problem);
   }
-  const level = LOG_LEVELS.indexOf((logLevel as LogThreshold | undefined) ?? 'info') + 1;
+  const threshold = (logLevel as LogThreshold | undefined) ?? 'info';
   return {
     engineOptions,
     httpClient: clientOf(httpClient),
-    log: logger === undefined ? undefined : logTo(logger as LoggerLike),
-    logLevel: logger === undefined ? 0 : level,
+    log: logger === undefined ? undefined : logTo(logger as LoggerLike, threshold),
+    logLevel: logger === undefined ? 0 : LOG_LEVELS.indexOf(threshold) + 1,
+    flushOnSignal: signalsOf(flushOnSignal),
     redact: redact === undefined ? undefined : redactor(redact as Redact),
   };
 }
@@ -211,6 +219,13 @@ function pem(ca: unknown): string | undefined {
     throw invalid('ca', 'PEM text, a Buffer, or an array of them');
   }
   return parts.map(String).join('\n');
+}
+
+function signalsOf(signals: unknown): readonly FlushSignal[] {
+  if (signals === undefined) return [];
+  const known: readonly unknown[] = SIGNALS;
+  if (Array.isArray(signals) && signals.every((signal) => known.includes(signal))) return signals as FlushSignal[];
+  throw invalid('flushOnSignal', `an array of ${SIGNALS.map((signal) => `'${signal}'`).join(', ')}`);
 }
 
 function clientOf(client: unknown): HTTPClient | undefined {
