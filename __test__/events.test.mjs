@@ -10,7 +10,6 @@ import {
   failuresOf,
   messageIdsOf,
   next,
-  startClient,
   startPair,
   startSegment,
   trackMany,

@@ -33,7 +33,12 @@ test('signals are left alone by default', async (t) => {
 test('a handler of the application rules: it decides how the process ends', async (t) => {
   const segment = await startSegment(t);
   const settings = { flushOnSignal: ['SIGTERM'] };
-  const ended = await runProgram(t, program, { url: segment.url, signal: 'SIGTERM', settings, handlers: true });
+  const ended = await runProgram(t, program, {
+    url: segment.url,
+    signal: 'SIGTERM',
+    settings,
+    handlers: true,
+  });
   assert.deepEqual([ended.code, ended.signal], [3, null]);
   assert.equal(segment.eventCount, 10, 'delivery began all the same');
 });

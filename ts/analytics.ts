@@ -62,6 +62,8 @@ export class Analytics extends Emitter<AnalyticsEvents> {
   readonly #flushes = new Map<number, (report: DeliveryReport) => void>();
   /** Events that are with plugins and not yet with the engine. */
   readonly #passages = new Set<Promise<void>>();
+  /** Characters of JSON of the events that are with plugins. */
+  #passingLength = 0;
   /** Events that are settled, but not yet for the plugins that come last. */
   readonly #endings = new Set<Promise<void>>();
   #lastFlush = 0;
@@ -233,9 +235,11 @@ export class Analytics extends Emitter<AnalyticsEvents> {
   #detour(type: SegmentEventType, message: Message, settlement?: Settlement): boolean {
     const problem = problemOf(message);
     if (problem !== undefined) return this.#refuse('invalid', problem, { type }, settlement);
+    let text: string;
     let event: SegmentEvent;
     try {
-      const copy = JSON.parse(JSON.stringify(eventOf(type, message))) as SegmentEvent;
+      text = JSON.stringify(eventOf(type, message));
+      const copy = JSON.parse(text) as SegmentEvent;
       const timestamp = new Date().toISOString();
       event = { messageId: randomUUID(), timestamp, integrations: {}, context: {}, ...copy };
     } catch {
@@ -244,19 +248,21 @@ export class Analytics extends Emitter<AnalyticsEvents> {
     try {
       event = this.#redact?.(event) ?? event;
     } catch {
-      const text = 'The redact option threw, so the event was not sent.';
-      return this.#refuse(
-        'invalid',
-        new AnalyticsError('ERR_VALIDATION', text, { field: 'redact' }),
-        { type },
-        settlement,
-      );
+      const reason = 'The redact option threw, so the event was not sent.';
+      const error = new AnalyticsError('ERR_VALIDATION', reason, { field: 'redact' });
+      return this.#refuse('invalid', error, { type }, settlement);
     }
     if (this.#plugins.isEmpty && !excludesSegment(event.integrations))
       return this.#enqueueEvent(event, type, settlement);
-    const passage = this.#pass(new Context(event), type, settlement).finally(() =>
-      this.#passages.delete(passage),
-    );
+    // What plugins hold on to is bounded like what the engine holds.
+    if (this.#passingLength + text.length > this.#engine.maxQueueBytes()) {
+      return this.#refuse('queue_full', refusalError('queue_full', text), { type }, settlement);
+    }
+    this.#passingLength += text.length;
+    const passage = this.#pass(new Context(event), type, settlement).finally(() => {
+      this.#passages.delete(passage);
+      this.#passingLength -= text.length;
+    });
     this.#passages.add(passage);
     return true;
   }

@@ -35,6 +35,7 @@ export type {
   Address,
   AliasParams,
   CommonParams,
+  EventContext,
   EventProperties,
   ExtraContext,
   GroupParams,

@@ -6,6 +6,7 @@ import { type AnalyticsError, ValidationError } from './errors.js';
 import { EVENT_TYPES } from './native.js';
 import type {
   AliasParams,
+  EventContext,
   ExtraContext,
   GroupParams,
   IdentifyParams,
@@ -153,11 +154,12 @@ export function messageFrom(event: SegmentEvent): Message {
 }
 
 /** The caller's context without `library`, which is ours to say. Never the caller's own object changed. */
-function contextOf(context: ExtraContext | null | undefined): object | undefined {
+function contextOf(given: ExtraContext | null | undefined): object | undefined {
+  const context = given as EventContext | null | undefined;
   if (context === undefined || context === null) return undefined;
   if (typeof context !== 'object') return context;
   const { toJSON } = context;
-  const plain = typeof toJSON === 'function' ? (toJSON.call(context) as ExtraContext) : context;
+  const plain = typeof toJSON === 'function' ? (toJSON.call(context) as EventContext) : context;
   if (typeof plain !== 'object' || plain === null || Array.isArray(plain)) return plain;
   // JSON.stringify asks for toJSON() only once.
   if (!('library' in plain) && typeof plain['toJSON'] !== 'function') return plain;

@@ -99,7 +99,15 @@ const CHOICES = {
   overflow: ['drop-newest', 'drop-oldest'],
   logLevel: LOG_LEVELS,
 } as const;
-const OTHERS = ['writeKey', 'maxEventsInBatch', 'httpClient', 'logger', 'redact', 'ca', 'flushOnSignal'] as const;
+const OTHERS = [
+  'writeKey',
+  'maxEventsInBatch',
+  'httpClient',
+  'logger',
+  'redact',
+  'ca',
+  'flushOnSignal',
+] as const;
 const KNOWN: readonly string[] = [...NUMBERS, ...TEXTS, ...SWITCHES, ...Object.keys(CHOICES), ...OTHERS];
 
 /** Checks settings and throws what is wrong with them. */
@@ -114,7 +122,16 @@ export function resolveSettings(settings: AnalyticsSettings): ResolvedSettings {
   requireKind(given, SWITCHES, 'boolean', 'true or false');
   for (const [name, choices] of Object.entries(CHOICES)) requireChoice(given, name, choices);
 
-  const { logger, logLevel, redact, httpClient, ca, flushOnSignal, maxEventsInBatch: _alias, ...options } = given;
+  const {
+    logger,
+    logLevel,
+    redact,
+    httpClient,
+    ca,
+    flushOnSignal,
+    maxEventsInBatch: _alias,
+    ...options
+  } = given;
   const engineOptions = JSON.stringify({ ...options, ca: pem(ca), nodeVersion: process.versions.node });
   const problem = checkOptions(engineOptions);
   if (problem !== null) {
@@ -224,7 +241,8 @@ function pem(ca: unknown): string | undefined {
 function signalsOf(signals: unknown): readonly FlushSignal[] {
   if (signals === undefined) return [];
   const known: readonly unknown[] = SIGNALS;
-  if (Array.isArray(signals) && signals.every((signal) => known.includes(signal))) return signals as FlushSignal[];
+  if (Array.isArray(signals) && signals.every((signal) => known.includes(signal)))
+    return signals as FlushSignal[];
   throw invalid('flushOnSignal', `an array of ${SIGNALS.map((signal) => `'${signal}'`).join(', ')}`);
 }
 

@@ -9,14 +9,17 @@ export type Timestamp = Date | string;
 /** Properties of what happened. Any object that `JSON.stringify` writes as an object. */
 export type EventProperties = object;
 
+/** The ones Segment reserves, and any others: in a literal by the index, of an interface without one. */
+type WithOthers<Reserved> = (Reserved & Record<string, unknown>) | (Reserved & object);
+
 /** Which destinations Segment forwards the event to. */
 export type IntegrationsOptions = {
   All?: boolean | undefined;
-  [integration: string]: boolean | Record<string, unknown> | undefined;
+  [integration: string]: boolean | object | undefined;
 };
 
-/** Further facts about the call. Segment's spec, "Common fields", names the reserved ones. */
-export interface ExtraContext {
+/** Facts about the call that Segment's spec reserves ("Common fields"). */
+interface ReservedContext {
   /** False: update traits without counting the user as active. */
   active?: boolean | undefined;
   ip?: string | undefined;
@@ -47,8 +50,13 @@ export interface ExtraContext {
   campaign?: object | undefined;
   /** For example `America/New_York`. */
   timezone?: string | undefined;
-  [key: string]: unknown;
 }
+
+/** Further facts about the call: the ones Segment reserves, and any others. */
+export type ExtraContext = WithOthers<ReservedContext>;
+
+/** The context of an event, for those who read it. */
+export type EventContext = ReservedContext & Record<string, unknown>;
 
 /** An address as Segment's spec has it. */
 export interface Address {
@@ -60,7 +68,7 @@ export interface Address {
 }
 
 /** Traits of a user: the ones Segment reserves, and any others. */
-export type UserTraits = {
+export type UserTraits = WithOthers<{
   address?: Address | null | undefined;
   age?: number | null | undefined;
   avatar?: string | null | undefined;
@@ -78,10 +86,10 @@ export type UserTraits = {
   title?: string | null | undefined;
   username?: string | null | undefined;
   website?: string | null | undefined;
-} & object;
+}>;
 
 /** Traits of a group: the ones Segment reserves, and any others. */
-export type GroupTraits = {
+export type GroupTraits = WithOthers<{
   address?: Address | null | undefined;
   avatar?: string | null | undefined;
   createdAt?: Timestamp | null | undefined;
@@ -94,7 +102,7 @@ export type GroupTraits = {
   phone?: string | number | null | undefined;
   plan?: string | null | undefined;
   website?: string | null | undefined;
-} & object;
+}>;
 
 /** Who it was. One of the two is required; both may be given. */
 export type Identity =
@@ -150,7 +158,7 @@ export interface SegmentEvent {
   name?: string | undefined;
   properties?: Record<string, unknown> | undefined;
   traits?: Record<string, unknown> | undefined;
-  context?: ExtraContext | undefined;
+  context?: EventContext | undefined;
   integrations?: IntegrationsOptions | undefined;
   _metadata?: Record<string, unknown> | undefined;
 }

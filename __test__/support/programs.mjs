@@ -10,12 +10,17 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
  * Runs `program({ Analytics, ... }, argument)` in a process of its own, to its end. `program` is given as text:
  * it sees nothing of its surroundings. A program that does not end is killed with the test.
  */
-export async function runProgram(t, program, argument = {}, { nodeOptions = [], env = {} } = {}) {
+export function runProgram(t, program, argument = {}, options = {}) {
   const source = `
     const exported = await import('@companion/segment');
     await (${program})(exported, ${JSON.stringify(argument)});
   `;
-  const args = [...nodeOptions, '--input-type=module', '--eval', source];
+  return runScript(t, source, options);
+}
+
+/** Runs a whole script, by default as an ES module. */
+export async function runScript(t, source, { nodeOptions = [], env = {}, type = 'module' } = {}) {
+  const args = [...nodeOptions, `--input-type=${type}`, '--eval', source];
   const child = spawn(process.execPath, args, { cwd: ROOT, env: { ...process.env, ...env } });
   t.after(() => child.kill('SIGKILL'));
   child.stdin.end();

@@ -1,3 +1,4 @@
+// oxlint-disable unicorn/require-post-message-target-origin -- these are threads, not windows
 /** A worker thread with a client of its own: tracks, tells so, and ends in the way it is told to. */
 import { parentPort, workerData } from 'node:worker_threads';
 

@@ -25,7 +25,7 @@ pub struct Cause {
 }
 
 impl Cause {
-    /// What happened and what to do. The texts start as CompanionAPI's troubleshooting guide
+    /// What happened and what to do. The texts start as the troubleshooting guide
     /// lists them ("Error Messages Reference").
     #[must_use]
     pub fn message(&self) -> String {

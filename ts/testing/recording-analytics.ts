@@ -2,7 +2,15 @@
 import { randomUUID } from 'node:crypto';
 
 import { Analytics } from '../analytics.js';
-import { EVENT_TYPES, FLAG, REFUSALS, type Engine, type Notice, type Numbered } from '../native.js';
+import {
+  EVENT_TYPES,
+  FLAG,
+  REFUSALS,
+  type Engine,
+  type Notice,
+  type Refusal,
+  type Numbered,
+} from '../native.js';
 import type { AnalyticsSettings } from '../options.js';
 import type { SegmentEvent, SegmentEventType } from '../params.js';
 import { VERSION } from '../version.js';
@@ -25,6 +33,12 @@ class RecordingEngine implements Engine {
 
   enqueue(text: string, flags: number): number {
     const event = seal(text, flags);
+    const refusal = refusalOf(event);
+    if (refusal !== undefined) {
+      const number = REFUSALS.indexOf(refusal) + 1;
+      this.refuse(number);
+      return -number;
+    }
     this.#accepted += 1;
     const sequence = this.#accepted;
     const failure = this.#failures.shift();
@@ -47,7 +61,8 @@ class RecordingEngine implements Engine {
   }
 
   refuse(reason: number): void {
-    const name = REFUSALS[reason - 1] ?? 'invalid';
+    const refusal = REFUSALS[reason - 1] ?? 'invalid';
+    const name = COUNTED_AS[refusal] ?? refusal;
     this.#refused[name] = (this.#refused[name] ?? 0) + 1;
   }
 
@@ -112,6 +127,24 @@ class RecordingEngine implements Engine {
   }
 }
 
+/** Refusals that the engine counts under another name. */
+const COUNTED_AS: Partial<Record<Refusal, Refusal>> = { too_deep: 'not_serializable', malformed: 'invalid' };
+/** The engine's limits. */
+const MAX_EVENT_BYTES = 32 * 1024;
+const MAX_DEPTH = 100;
+
+/** What the engine would not take. */
+function refusalOf(event: SegmentEvent): Refusal | undefined {
+  if (typeof event.context !== 'object') return 'malformed';
+  if (isDeeperThan(event, MAX_DEPTH)) return 'too_deep';
+  return Buffer.byteLength(JSON.stringify(event)) > MAX_EVENT_BYTES ? 'event_too_large' : undefined;
+}
+
+function isDeeperThan(value: unknown, levels: number): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return levels === 0 || Object.values(value).some((member) => isDeeperThan(member, levels - 1));
+}
+
 /** Adds what the engine adds. */
 function seal(text: string, flags: number): SegmentEvent {
   const body = JSON.parse(text) as Partial<SegmentEvent>;
@@ -123,7 +156,7 @@ function seal(text: string, flags: number): SegmentEvent {
     integrations: {},
     ...body,
     type,
-    context: { ...body.context, library },
+    context: typeof (body.context ?? {}) === 'object' ? { ...body.context, library } : body.context,
     _metadata: { nodeVersion: process.version, jsRuntime: 'node' },
   };
 }

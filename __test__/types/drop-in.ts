@@ -1,0 +1,57 @@
+/** Code and types written for `@segment/analytics-node` fit. Compiled, never run. */
+import type * as peer from '@segment/analytics-node';
+
+import type {
+  Analytics,
+  AnalyticsSettings,
+  AliasParams,
+  GroupParams,
+  GroupTraits,
+  HTTPClient,
+  HTTPClientRequest,
+  HTTPFetchFn,
+  HTTPFetchRequest,
+  HTTPResponse,
+  IdentifyParams,
+  PageParams,
+  Plugin,
+  TrackParams,
+  UserTraits,
+} from '@companion/segment';
+
+declare const analytics: Analytics;
+declare const track: peer.TrackParams;
+declare const identify: peer.IdentifyParams;
+declare const page: peer.PageParams;
+declare const group: peer.GroupParams;
+declare const alias: peer.AliasParams;
+analytics.track(track);
+analytics.identify(identify);
+analytics.page(page);
+analytics.screen(page);
+analytics.group(group);
+analytics.alias(alias);
+
+declare const userTraits: peer.UserTraits;
+declare const groupTraits: peer.GroupTraits;
+const ownUserTraits: UserTraits = userTraits;
+const ownGroupTraits: GroupTraits = groupTraits;
+
+declare const httpClient: peer.HTTPClient;
+declare const fetchFn: peer.HTTPFetchFn;
+const settings: Omit<AnalyticsSettings, 'writeKey'>[] = [{ httpClient }, { httpClient: fetchFn }];
+
+export { ownUserTraits, ownGroupTraits, settings };
+export type {
+  AliasParams,
+  GroupParams,
+  HTTPClient,
+  HTTPClientRequest,
+  HTTPFetchFn,
+  HTTPFetchRequest,
+  HTTPResponse,
+  IdentifyParams,
+  PageParams,
+  Plugin,
+  TrackParams,
+};
