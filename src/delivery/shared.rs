@@ -179,16 +179,16 @@ impl Shared {
         self.wake.notify_one();
     }
 
-    /// Ends the flushes whose time is up; true when everything pending was abandoned with one.
-    pub fn expire(&self) -> bool {
+    /// Ends the flushes whose time is up. Everything pending is abandoned with one that closes.
+    pub fn expire(&self) {
         let (ended, abandoned) = self.ledger().expire(self.clock.elapsed());
-        let Some(abandoned) = abandoned else {
-            self.report_flushed(ended);
-            return false;
-        };
-        self.report_abandoned(&abandoned);
-        self.conclude(ended);
-        true
+        match abandoned {
+            Some(abandoned) => {
+                self.report_abandoned(&abandoned);
+                self.conclude(ended);
+            }
+            None => self.report_flushed(ended),
+        }
     }
 
     /// Blocks the calling thread until nothing is pending or the time is up. Only for ways out of the

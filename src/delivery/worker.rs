@@ -34,10 +34,8 @@ pub async fn run(shared: Arc<Shared>, transport: Arc<dyn Transport>) {
             Some(()) = deliveries.next() => {}
             () = sleep(plan.due_in) => {}
         }
-        if shared.expire() {
-            // Closing ran out of time: what was in flight is handed back, so its requests end here.
-            deliveries.clear();
-        }
+        // When closing runs out of time, everything is handed back: the loop ends, and with it the requests in flight.
+        shared.expire();
     }
     tracing::debug!("client closed");
 }
