@@ -446,7 +446,7 @@ export class Analytics extends Emitter<AnalyticsEvents> {
   async #send({ number, url, headers, body, timeoutMs }: Extract<Notice, { type: 'send' }>): Promise<void> {
     if (this.#httpClient === undefined) return;
     const request = { url, method: 'POST' as const, headers, body, httpRequestTimeout: timeoutMs };
-    const answer = await heldOpen(sendThrough(this.#httpClient, request), this);
+    const answer = await sendThrough(this.#httpClient, request);
     this.#engine.answer(number, answer.status, JSON.stringify(answer.headers), answer.timedOut);
   }
 

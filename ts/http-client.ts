@@ -73,18 +73,8 @@ export interface ClientAnswer {
 /** What a client that followed a redirect should have answered. */
 const FOUND = 302;
 
-/** Sends one request. Never rejects, and is over in time whatever the client does. */
+/** Sends one request. Never rejects; an answer that comes too late, or never, is the engine's to deal with. */
 export async function sendThrough(client: HTTPClient, request: HTTPClientRequest): Promise<ClientAnswer> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<ClientAnswer>((resolve) => {
-    timer = setTimeout(resolve, request.httpRequestTimeout, { status: 0, headers: {}, timedOut: true });
-  });
-  const answer = await Promise.race([answerOf(client, request), late]);
-  clearTimeout(timer);
-  return answer;
-}
-
-async function answerOf(client: HTTPClient, request: HTTPClientRequest): Promise<ClientAnswer> {
   try {
     const { status, headers, redirected } = await client.makeRequest(request);
     const isStatus = Number.isInteger(status) && status >= 100 && status <= 999;

@@ -10,7 +10,12 @@ async function trackAll(client, count) {
   let taken = 0;
   let peak = 0;
   for (let number = 0; number < count; number += 1) {
-    const properties = { number, page: '/products/monopoly', referrer: 'https://shop.example/', total: 19.99 };
+    const properties = {
+      number,
+      page: '/products/monopoly',
+      referrer: 'https://shop.example/',
+      total: 19.99,
+    };
     if (client.track({ userId: `user-${number % 1_000}`, event: 'Product Viewed', properties })) taken += 1;
     if (number % 5_000 === 0) {
       await new Promise(setImmediate);
