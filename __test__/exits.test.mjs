@@ -185,13 +185,49 @@ describe('what was tracked is delivered without a flush', { concurrency: 2 }, ()
     assert.deepEqual([code, stderr, messageIdsOf(segment.events)], [0, '', ['m1']]);
   });
 
-  test('and callbacks and listeners hear of it where the loop runs dry', async (t) => {
-    const segment = await startSegment(t);
-    const { stdout } = await run(t, segment, ({ track, analytics }) => {
-      analytics.on('track', ({ event }) => console.log('listener', event.messageId));
-      track('m1', (error, { event }) => console.log('callback', error, event.messageId));
+  for (const [what, after] of [
+    ['before', () => {}],
+    [
+      'after',
+      (analytics) => {
+        while (analytics.stats().pending > 0);
+      },
+    ],
+  ]) {
+    test(`and callbacks and listeners hear of it, where the loop runs dry ${what} the delivery`, async (t) => {
+      const segment = await startSegment(t);
+      const program = `({ track, analytics }) => {
+        analytics.on('track', ({ event }) => console.log('listener', event.messageId));
+        track('m1', (error, { event }) => console.log('callback', error, event.messageId));
+        void analytics.deliver.track({ userId: 'u1', event: 'e' }).then(() => console.log('promise'));
+        (${after})(analytics);
+      }`;
+      const { stdout } = await run(t, segment, program, { ...PATIENT, flushAt: 1, maxConcurrentRequests: 1 });
+      const lines = stdout.trim().split('\n');
+      assert.deepEqual(lines.slice(0, 2), ['callback undefined m1', 'listener m1']);
+      assert.ok(lines.includes('promise'));
     });
-    assert.deepEqual(stdout.trim().split('\n'), ['callback undefined m1', 'listener m1']);
+  }
+
+  test('and callbacks are called, where nobody awaits anything', async (t) => {
+    const segment = await startSegment(t);
+    const program = ({ track, analytics }) => {
+      track('m1', () => console.log('"called"'));
+      while (analytics.stats().pending > 0);
+    };
+    const { stdout } = await run(t, segment, program, { ...PATIENT, flushAt: 1 });
+    assert.equal(lastLine(stdout), 'called');
+  });
+
+  test('and listeners are told, where nobody awaits anything', async (t) => {
+    const segment = await startSegment(t);
+    const program = ({ track, analytics }) => {
+      analytics.on('track', () => console.log('"told"'));
+      track('m1');
+      while (analytics.stats().pending > 0);
+    };
+    const { stdout } = await run(t, segment, program, { ...PATIENT, flushAt: 1 });
+    assert.equal(lastLine(stdout), 'told');
   });
 });
 
@@ -345,7 +381,7 @@ describe('promises hold the process open until they settle', { concurrency: 2 },
   ]) {
     test(what, async (t) => {
       const segment = await startSegment(t, { faults: [{ status: 500 }, { delayMs: 50 }] });
-      const { code, stdout } = await run(t, segment, program, { flushAt: 1 });
+      const { code, stdout } = await run(t, segment, program, { flushAt: 1, exitTimeout: 0 });
       assert.deepEqual([code, lastLine(stdout), segment.eventCount], [0, 'over', 1]);
     });
   }

@@ -252,6 +252,20 @@ describe('closeAndFlush', () => {
   });
 });
 
+const REFUSALS = ['cancelled', 'closed', 'event_too_large', 'invalid', 'not_serializable', 'queue_full'];
+const DROPS = [
+  'expired',
+  'network',
+  'queue_full',
+  'rate_limited',
+  'redirect',
+  'rejected',
+  'server',
+  'timeout',
+  'unauthorized',
+  'unflushed',
+];
+
 describe('the counters', () => {
   test('add up at every instant while traffic and faults go on', async (t) => {
     const faults = [
@@ -293,6 +307,9 @@ describe('the counters', () => {
   test('tell what is under way, and go back to zero', async (t) => {
     const { analytics, segment } = await startPair(t, {}, { faults: [{ hang: true }] });
     const fresh = analytics.stats();
+    assert.deepEqual(Object.keys(fresh.refused).toSorted(), REFUSALS);
+    assert.deepEqual(Object.keys(fresh.dropped).toSorted(), DROPS);
+    assert.deepEqual([sum(fresh.refused), sum(fresh.dropped)], [0, 0]);
     assert.deepEqual([fresh.lastSuccessAgeMs, fresh.oldestPendingAgeMs, fresh.queueBytes], [null, null, 0]);
     trackMany(analytics, 3);
     void analytics.flush();

@@ -49,13 +49,26 @@ describe('the emitter', () => {
     const { analytics } = await startPair(t);
     const heard = [];
     const second = () => heard.push('second');
-    analytics.on('drained', () => {
+    analytics.once('drained', () => {
       heard.push('first');
-      analytics.off('drained', second).on('drained', () => heard.push('new'));
+      analytics.on('drained', () => heard.push('new')).off('drained', second);
     });
     analytics.on('drained', second);
     analytics.emit('drained');
     assert.deepEqual(heard, ['first', 'second']);
+    analytics.emit('drained');
+    assert.deepEqual(heard, ['first', 'second', 'new']);
+  });
+
+  test('a listener that is added during a dispatch is not part of it', async (t) => {
+    const { analytics } = await startPair(t);
+    const heard = [];
+    analytics.on('drained', () => {
+      heard.push('first');
+      analytics.on('drained', () => heard.push('new'));
+    });
+    analytics.emit('drained');
+    assert.deepEqual(heard, ['first']);
   });
 
   test('a listener that is removed costs nothing: its events are not told', async (t) => {

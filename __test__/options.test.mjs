@@ -166,6 +166,13 @@ describe('other kinds', () => {
     });
   }
 
+  for (const value of ['SIGTERM', ['SIGKILL'], ['SIGTERM', 'sigint'], [5], [null], {}, true]) {
+    test(`flushOnSignal: ${JSON.stringify(value)} is no list of signals`, () => {
+      const limit = "an array of 'SIGTERM', 'SIGINT', 'SIGHUP'";
+      assertRefused({ flushOnSignal: value }, { field: 'flushOnSignal', limit });
+    });
+  }
+
   for (const value of ['', 'nope', 'ftp://proxy.example', 'socks5://proxy.example', 'proxy.example:3128']) {
     test(`proxy: '${value}' is no HTTP proxy`, () => {
       const limit = 'an http or https URL such as http://proxy.internal:3128';
@@ -237,6 +244,7 @@ test('null and undefined mean: not given, for every option', async () => {
     'httpClient',
     'logger',
     'redact',
+    'flushOnSignal',
     'ca',
   ]);
   for (const nothing of [null, undefined]) {

@@ -24,7 +24,9 @@ function* cases(method) {
   }
   if (method !== 'track') return;
   for (const event of [undefined, null, '', 'e', 5, {}, []]) {
-    for (const properties of SHAPES) yield { userId: 'u1', event, properties };
+    for (const properties of SHAPES) {
+      for (const messageId of ['m1', 5]) yield { userId: 'u1', event, properties, messageId };
+    }
   }
 }
 

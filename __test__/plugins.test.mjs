@@ -9,6 +9,7 @@ import {
   counted,
   failuresOf,
   messageIdsOf,
+  next,
   settled,
   startPair,
   trackMany,
@@ -49,8 +50,10 @@ describe('order', () => {
       says('never', 'utility'),
     );
     analytics.on('track', () => order.push('listener'));
+    const drained = next(analytics, 'drained').then(() => order.push('drained'));
     analytics.track(MINIMAL.track, () => order.push('callback'));
     await analytics.flush();
+    await drained;
     const prepared = ['before 1', 'before 2', 'enrich 1', 'enrich 2'].flatMap((name) => [`${name}>`, name]);
     assert.deepEqual(order, [
       ...prepared,
@@ -59,6 +62,7 @@ describe('order', () => {
       'arrived: 1, attempts: 1',
       'callback',
       'listener',
+      'drained',
     ]);
   });
 

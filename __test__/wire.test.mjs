@@ -175,6 +175,9 @@ describe('events', () => {
       const { integrations, messageId } = FULL;
       const timestamp = '1970-01-01T00:00:00.000Z';
       assert.deepEqual(event, { type: method, ...full[method], integrations, messageId, timestamp });
+      for (const member of ['messageId', 'timestamp', 'integrations', 'context', 'type', 'library']) {
+        assert.equal(requests[0].text.split(`"${member}":`).length, 2, `${member} is written once`);
+      }
     });
   }
 

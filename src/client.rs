@@ -89,6 +89,11 @@ impl Client {
         self.shared.flush(id, timeout, closes);
     }
 
+    /// Accepts nothing more and sends what is left.
+    pub fn close(&self) {
+        self.shared.close();
+    }
+
     /// Blocks the calling thread until nothing is pending or the time is up; returns what still is. For ways
     /// out of the process only.
     #[must_use]
@@ -117,6 +122,6 @@ impl Client {
 
 impl Drop for Client {
     fn drop(&mut self) {
-        self.shared.close();
+        self.close();
     }
 }

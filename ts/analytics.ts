@@ -471,7 +471,8 @@ export class Analytics extends Emitter<AnalyticsEvents> {
   #departure(usesCallback: boolean): Departing {
     const engine = this.#engine;
     return {
-      pending: () => (JSON.parse(engine.stats()) as Stats).pending,
+      // What is delivered but not yet told is as good as pending.
+      pending: () => (JSON.parse(engine.stats()) as Stats).pending + (busy.has(this) ? 1 : 0),
       exitTimeout: () => engine.exitTimeout(),
       flush: (options) => this.flush(options),
       // The application's own client can't run any more once the loop has ended.

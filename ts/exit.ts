@@ -7,7 +7,7 @@
 
 /** A client that may have something to deliver. */
 export interface Departing {
-  /** Events whose fate is open. */
+  /** Events whose fate is open, or not yet known to whoever waits for it. 0: there is nothing to do. */
   pending(): number;
   /** Milliseconds it may take. */
   exitTimeout(): number;

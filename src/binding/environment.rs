@@ -12,6 +12,8 @@ use crate::delivery::engine::Share;
 
 struct Environment {
     clients: BTreeMap<u32, Resident>,
+    /// Clients that JavaScript has collected and that still have something to deliver.
+    collected: Vec<Resident>,
     _share: Share,
 }
 
@@ -31,7 +33,8 @@ pub fn enter(env: Env) -> napi::Result<()> {
     let is_new = ENVIRONMENT.with_borrow(Option::is_none);
     if is_new {
         env.add_env_cleanup_hook((), |()| leave())?;
-        let environment = Environment { clients: BTreeMap::new(), _share: Share::take() };
+        let environment =
+            Environment { clients: BTreeMap::new(), collected: Vec::new(), _share: Share::take() };
         ENVIRONMENT.with_borrow_mut(|current| *current = Some(environment));
     }
     Ok(())
@@ -51,8 +54,13 @@ pub fn remember(handle: u32, client: &Arc<Client>, exiting: &Arc<AtomicBool>) {
 pub fn forget(handle: u32) {
     // During the end of a thread there is nothing left to forget from.
     let _ended = ENVIRONMENT.try_with(|current| {
-        let forgotten = current.borrow_mut().as_mut().and_then(|current| current.clients.remove(&handle));
-        drop(forgotten);
+        if let Some(environment) = current.borrow_mut().as_mut() {
+            environment.collected.retain(|resident| resident.client.stats().pending > 0);
+            if let Some(resident) = environment.clients.remove(&handle) {
+                resident.client.close();
+                environment.collected.push(resident);
+            }
+        }
     });
 }
 
@@ -67,7 +75,7 @@ pub fn with_client<T>(handle: u32, look: impl FnOnce(&Client) -> T) -> Option<T>
 fn leave() {
     let Some(environment) = ENVIRONMENT.with_borrow_mut(Option::take) else { return };
     let waits = |resident: &&Resident| !resident.exiting.load(Ordering::Relaxed);
-    for resident in environment.clients.values().filter(waits) {
+    for resident in environment.clients.values().chain(&environment.collected).filter(waits) {
         let left = resident.client.drain(resident.client.exit_timeout());
         tracing::debug!(left, "environment ended");
     }
