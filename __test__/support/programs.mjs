@@ -4,6 +4,8 @@ import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 
+import { KEY, NEVER_MS } from './clients.mjs';
+
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
 /**
@@ -34,3 +36,21 @@ export async function runScript(t, source, { nodeOptions = [], env = {}, type = 
 
 /** What a program printed with `console.log(JSON.stringify(...))` on its last line. */
 export const lastLine = (stdout) => JSON.parse(stdout.trimEnd().split('\n').at(-1));
+
+/** As long as it takes: no test passes or fails by its speed. */
+export const PATIENT = { exitTimeout: NEVER_MS };
+
+/**
+ * Runs a program that gets `make(settings)` for clients, a first client and its `track(messageId)`. Nothing leaves
+ * before the end by itself. The program is text, so it sees nothing of its surroundings.
+ */
+export function runClient(t, segment, program, settings = PATIENT) {
+  const source = `async ({ Analytics }, { settings }) => {
+    const make = (more) => new Analytics({ ...settings, ...more });
+    const analytics = make();
+    const track = (messageId, callback) => analytics.track({ userId: 'u1', event: 'e', messageId }, callback);
+    await (${program})({ analytics, track, make });
+  }`;
+  const defaults = { writeKey: KEY, host: segment.url, flushInterval: NEVER_MS };
+  return runProgram(t, source, { settings: { ...defaults, ...settings } });
+}
