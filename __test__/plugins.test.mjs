@@ -69,20 +69,27 @@ describe('order', () => {
   test('destinations run side by side, and what comes after waits for all of them', async (t) => {
     const { analytics } = await startPair(t);
     const order = [];
-    const slow = (name, count) =>
-      plugin(name, 'destination', async () => {
-        order.push(`${name}>`);
-        await turns(count);
-        order.push(name);
-      });
+    const answered = next(analytics, 'http_response');
+    const late = async () => {
+      order.push('late>');
+      await answered;
+      await turns(20);
+      order.push('late');
+    };
+    const early = async () => {
+      order.push('early>');
+      await turns(1);
+      order.push('early');
+    };
+    const after = plugin('after', 'after', () => void order.push('after'));
     await analytics.register(
-      slow('a', 50),
-      slow('b', 5),
-      plugin('after', 'after', () => void order.push('after')),
+      plugin('late', 'destination', late),
+      plugin('early', 'destination', early),
+      after,
     );
     analytics.track(MINIMAL.track);
     await analytics.flush();
-    assert.deepEqual(order, ['a>', 'b>', 'b', 'a', 'after']);
+    assert.deepEqual(order, ['late>', 'early>', 'early', 'late', 'after']);
   });
 
   test('a slow enrichment holds back only its own event', async (t) => {

@@ -144,6 +144,8 @@ fn read(reader: &mut BufReader<&TcpStream>) -> Option<Recorded> {
 fn answer(mut stream: &TcpStream, reply: Reply) -> bool {
     let respond = |status: u16, header: &str, body: &[u8]| {
         let mut stream = stream;
+        // These have no body by definition (RFC 9110): bytes after them would belong to the next answer.
+        let body = if matches!(status, 204 | 304) { &[] } else { body };
         let head = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\n{header}\r\n", body.len());
         stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body)).is_ok()
     };
