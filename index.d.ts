@@ -31,6 +31,11 @@ export declare class NativeClient {
   maxQueueBytes(): number
   /** Milliseconds that a way out of the process may wait. */
   exitTimeout(): number
+  /**
+   * Whether an accepted event is as safe on disk as `durability` promises: 1 yes, 0 no, -1 when that is being seen
+   * to and mail will tell.
+   */
+  isPersisted(sequence: number): number
   /** The counters as JSON text. */
   stats(): string
   /** Which notices to post beside those of tracked events and flushes: a set of bits. */
@@ -54,6 +59,29 @@ export declare function checkOptions(options: string): OptionProblem | null
  * A function with a number and not a method: unwrapping an object costs three times all of this call.
  */
 export declare function enqueue(handle: number, text: string, flags: number): number
+
+/** The unsettled events of a segment. */
+export interface ExportedSegment {
+  /** One JSON text a line. */
+  lines: string
+  /** Events that none of the keys decrypts. */
+  locked: number
+}
+
+/** Reads the unsettled events of one segment. Keys are base64. */
+export declare function exportSegment(path: string, keys: Array<string>): ExportedSegment
+
+/**
+ * What is in one segment, every checksum checked: JSON
+ * `{ events, damaged, tornBytes, oldestAt, keyId, problem }`.
+ */
+export declare function inspectSegment(path: string): string
+
+/**
+ * All segment files of a spool directory: a JSON array of
+ * `{ source, instance, path, bytes, isHeld, isCorrupt }`.
+ */
+export declare function listSpool(directory: string): string
 
 /** An option that can't be used, for the face to throw. */
 export interface OptionProblem {

@@ -838,3 +838,6 @@ module.exports = nativeBinding
 module.exports.NativeClient = nativeBinding.NativeClient
 module.exports.checkOptions = nativeBinding.checkOptions
 module.exports.enqueue = nativeBinding.enqueue
+module.exports.exportSegment = nativeBinding.exportSegment
+module.exports.inspectSegment = nativeBinding.inspectSegment
+module.exports.listSpool = nativeBinding.listSpool

@@ -15,6 +15,7 @@ use crate::delivery::transport::Transport;
 use crate::delivery::worker;
 use crate::error::Error;
 use crate::event::{EventType, Parts, Seal};
+use crate::queue::spool::disk::{Disk, SystemDisk};
 use crate::stats::{Refusal, Stats};
 
 /// One source of events. Dropping it sends what is left and then ends its worker.
@@ -30,11 +31,13 @@ pub struct Environment {
     pub clock: Arc<dyn Clock>,
     /// Chance.
     pub generator: Rng,
+    /// The disk that a spool is on.
+    pub disk: Arc<dyn Disk>,
 }
 
 impl Default for Environment {
     fn default() -> Self {
-        Self { clock: Arc::new(SystemClock::default()), generator: Rng::new() }
+        Self { clock: Arc::new(SystemClock::default()), generator: Rng::new(), disk: Arc::new(SystemDisk) }
     }
 }
 
@@ -52,8 +55,8 @@ impl Client {
     ) -> Result<Self, Error> {
         let seal = Seal::new(&config.node_version);
         let span = tracing::error_span!("client", name);
-        let Environment { clock, generator } = environment;
-        let shared = Arc::new(Shared::new(config, clock, generator, observer, span.clone()));
+        let Environment { clock, generator, disk } = environment;
+        let shared = Arc::new(Shared::new(config, clock, generator, disk, observer, span.clone()));
         engine::spawn(worker::run(Arc::clone(&shared), transport).instrument(span))?;
         Ok(Self { shared, seal })
     }
@@ -99,6 +102,12 @@ impl Client {
     #[must_use]
     pub fn drain(&self, timeout: Duration) -> u64 {
         self.shared.drain(timeout)
+    }
+
+    /// Whether an event is as safe on disk as `durability` promises; `None` while that is being seen to.
+    #[must_use]
+    pub fn is_persisted(&self, sequence: u64) -> Option<bool> {
+        self.shared.is_persisted(sequence)
     }
 
     /// The counters as they are now.

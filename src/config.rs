@@ -4,8 +4,11 @@
 //! Bounds and defaults live here alone; the TypeScript face only checks that a number is a number.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
 use url::{Host, Url};
 
@@ -25,7 +28,11 @@ const DEFAULT_FLUSH_INTERVAL_MS: u64 = 10_000;
 const DEFAULT_REQUEST_TIMEOUT_MS: u64 = 15_000;
 const DEFAULT_QUEUE_BYTES: usize = 64 * 1024 * 1024;
 const DEFAULT_REQUESTS: usize = 4;
-const TWELVE_HOURS_S: u64 = 43_200;
+const TWELVE_HOURS: Duration = Duration::from_secs(43_200);
+const SEVEN_DAYS_S: u64 = 7 * 86_400;
+const DEFAULT_SPOOL_BYTES: usize = 256 * 1024 * 1024;
+/// Bytes of a key of XChaCha20-Poly1305.
+pub const ENCRYPTION_KEY_LENGTH: usize = 32;
 const DEFAULT_EXIT_TIMEOUT_MS: u64 = 1_000;
 /// Node's own limit for timers, so that no duration means something else on the other side.
 const MAX_TIMER_MS: f64 = 2_147_483_647.0;
@@ -64,6 +71,42 @@ pub enum Overflow {
     DropOldest,
 }
 
+/// What an accepted event survives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Durability {
+    /// The end of the process, however it comes.
+    #[default]
+    Process,
+    /// A power loss too, once it is reported persisted.
+    Power,
+}
+
+/// The spool as JavaScript asks for it.
+#[derive(Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[allow(missing_docs, reason = "the TypeScript options carry the documentation of each field")]
+pub struct SpoolOptions {
+    pub directory: String,
+    pub durability: Option<Durability>,
+    pub max_bytes: Option<f64>,
+    /// Base64.
+    pub encryption_keys: Vec<String>,
+}
+
+/// A validated spool.
+#[derive(Clone, Debug)]
+pub struct SpoolConfig {
+    /// Where it is.
+    pub directory: PathBuf,
+    /// What an accepted event survives.
+    pub durability: Durability,
+    /// Bytes that it may hold.
+    pub max_bytes: u64,
+    /// The first encrypts, all of them decrypt; none: no encryption.
+    pub encryption_keys: Vec<Secret<[u8; ENCRYPTION_KEY_LENGTH]>>,
+}
+
 /// Segment's regions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -99,6 +142,7 @@ pub struct Options {
     pub gzip: Option<bool>,
     pub disable: Option<bool>,
     pub allow_insecure_host: Option<bool>,
+    pub spool: Option<SpoolOptions>,
     pub proxy: Option<String>,
     pub ca: Option<String>,
     /// `20.19.0`, for the user agent and `_metadata`.
@@ -146,6 +190,8 @@ pub struct Config {
     pub proxy: Option<Secret<Url>>,
     /// Further certificate authorities, PEM.
     pub ca: Option<String>,
+    /// Where events wait on disk, if they do.
+    pub spool: Option<SpoolConfig>,
     /// Version of Node, without the `v`.
     pub node_version: String,
 }
@@ -157,6 +203,13 @@ impl Options {
     /// `ERR_WRITE_KEY_MISSING`, or `ERR_OPTION_INVALID` with the field and what it may be.
     pub fn build(self) -> Result<Config, Error> {
         let explicit_flush_at = self.flush_at.is_some();
+        let spool = self.spool.map(spool).transpose()?;
+        // What is safe on disk is not given up for a long outage, only for its age.
+        let (patience, max_age_s) = if spool.is_some() {
+            (Duration::MAX, SEVEN_DAYS_S)
+        } else {
+            (TWELVE_HOURS, TWELVE_HOURS.as_secs())
+        };
         let flush_at =
             whole("flushAt", self.flush_at, DEFAULT_FLUSH_AT, 0, MAX_BATCH_EVENTS, "events")?.max(1);
         Ok(Config {
@@ -178,9 +231,9 @@ impl Options {
                 1,
             )?,
             connect_timeout: CONNECT_TIMEOUT,
-            max_total_backoff: seconds("maxTotalBackoffDuration", self.max_total_backoff_duration)?,
-            max_rate_limit: seconds("maxRateLimitDuration", self.max_rate_limit_duration)?,
-            max_event_age: milliseconds("maxEventAge", self.max_event_age, TWELVE_HOURS_S * 1_000, 1)?,
+            max_total_backoff: seconds("maxTotalBackoffDuration", self.max_total_backoff_duration, patience)?,
+            max_rate_limit: seconds("maxRateLimitDuration", self.max_rate_limit_duration, patience)?,
+            max_event_age: milliseconds("maxEventAge", self.max_event_age, max_age_s * 1_000, 1)?,
             max_queue_bytes: whole(
                 "maxQueueBytes",
                 self.max_queue_bytes,
@@ -203,6 +256,7 @@ impl Options {
             disable: self.disable.unwrap_or(false),
             proxy: self.proxy.as_deref().map(proxy).transpose()?,
             ca: self.ca.map(certificates).transpose()?,
+            spool,
             node_version: self.node_version,
         })
     }
@@ -247,8 +301,8 @@ fn milliseconds(field: &'static str, value: Option<f64>, default: u64, min: u32)
 }
 
 /// A duration in seconds, as analytics-node counts these two.
-fn seconds(field: &'static str, value: Option<f64>) -> Result<Duration, Error> {
-    let Some(value) = value else { return Ok(Duration::from_secs(TWELVE_HOURS_S)) };
+fn seconds(field: &'static str, value: Option<f64>, default: Duration) -> Result<Duration, Error> {
+    let Some(value) = value else { return Ok(default) };
     if !(0.0..=MAX_TIMER_MS).contains(&value) {
         return Err(Error::option(field, format!("a number of seconds from 0 to {MAX_TIMER_MS}")));
     }
@@ -307,6 +361,30 @@ fn is_loopback(url: &Url) -> bool {
         Some(Host::Ipv6(address)) => address.is_loopback(),
         None => false,
     }
+}
+
+fn spool(options: SpoolOptions) -> Result<SpoolConfig, Error> {
+    if options.directory.trim().is_empty() || options.directory.contains('\0') {
+        return Err(Error::option("spool.directory", "the path of a local directory"));
+    }
+    let max_bytes =
+        whole("spool.maxBytes", options.max_bytes, DEFAULT_SPOOL_BYTES, 1 << 20, 1 << 40, "bytes")?;
+    Ok(SpoolConfig {
+        directory: std::path::absolute(&options.directory)
+            .map_err(|_| Error::option("spool.directory", "the path of a local directory"))?,
+        durability: options.durability.unwrap_or_default(),
+        max_bytes: max_bytes as u64,
+        encryption_keys: options.encryption_keys.iter().map(encryption_key).collect::<Result<_, _>>()?,
+    })
+}
+
+/// A key from base64 text.
+///
+/// # Errors
+/// `ERR_OPTION_INVALID` when it is no key.
+pub fn encryption_key(base64: &String) -> Result<Secret<[u8; ENCRYPTION_KEY_LENGTH]>, Error> {
+    let bytes = BASE64_STANDARD.decode(base64).ok().and_then(|bytes| bytes.try_into().ok());
+    bytes.map(Secret).ok_or_else(|| Error::option("spool.encryptionKey", "32 random bytes"))
 }
 
 fn proxy(text: &str) -> Result<Secret<Url>, Error> {

@@ -38,6 +38,8 @@ pub enum ErrorKind {
     Redirect,
     /// The event waited for longer than `maxEventAge`.
     Expired,
+    /// The disk failed the spool.
+    Spool,
     /// The machine refused a thread or a socket.
     Resources,
 }
@@ -62,6 +64,7 @@ impl ErrorKind {
             Self::Timeout => "ERR_TIMEOUT",
             Self::Redirect => "ERR_REDIRECT",
             Self::Expired => "ERR_EXPIRED",
+            Self::Spool => "ERR_SPOOL",
             Self::Resources => "ERR_RESOURCES",
         }
     }

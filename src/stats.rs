@@ -74,6 +74,8 @@ pub enum DropReason {
     QueueFull,
     /// Older than `maxEventAge`.
     Expired,
+    /// The disk lost it: a damaged record, or a file that somebody removed.
+    SpoolDamaged,
     /// Handed back in `unflushed` by `closeAndFlush()`, or left when the process ended.
     Unflushed,
 }
@@ -92,8 +94,15 @@ impl DropReason {
             Self::Redirect => "redirect",
             Self::QueueFull => "queue_full",
             Self::Expired => "expired",
+            Self::SpoolDamaged => "spool_damaged",
             Self::Unflushed => "unflushed",
         }
+    }
+
+    /// Whether Segment, or the lack of an answer from it, ended the event: what people will want to look into.
+    #[must_use]
+    pub const fn is_final_answer(self) -> bool {
+        !matches!(self, Self::QueueFull | Self::Expired | Self::SpoolDamaged | Self::Unflushed)
     }
 
     /// The kind of the error a caller gets.
@@ -109,23 +118,39 @@ impl DropReason {
             Self::Redirect => ErrorKind::Redirect,
             Self::QueueFull => ErrorKind::QueueFull,
             Self::Expired => ErrorKind::Expired,
+            Self::SpoolDamaged => ErrorKind::Spool,
             Self::Unflushed => ErrorKind::Closed,
         }
     }
 }
 
-/// What a client has counted since it began. All but the last five only grow.
+/// Whether accepted events are on disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SpoolState {
+    /// There is no spool.
+    #[default]
+    Off,
+    /// They are.
+    Ready,
+    /// The disk fails: events are in memory only, until it is back.
+    Degraded,
+}
+
+/// What a client has counted since it began.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Stats {
-    /// Calls that returned `true`.
+    /// Calls that returned `true`, and events recovered from ended processes.
     pub accepted: u64,
     /// Events Segment answered with a 2xx.
     pub delivered: u64,
     /// Accepted events that were given up, by reason.
     pub dropped: BTreeMap<&'static str, u64>,
-    /// Events kept on disk for the next process.
+    /// Events that are on disk only: they wait for room in memory, or for the next process.
     pub spooled: u64,
+    /// The share of `accepted` that was found in the spool of ended processes.
+    pub recovered: u64,
     /// Accepted events whose fate is open: waiting or in flight.
     pub pending: u64,
     /// Calls that returned `false` or threw, and events that ended with a plugin, by reason. Not part of
@@ -145,6 +170,14 @@ pub struct Stats {
     pub in_flight: u64,
     /// Bytes that waiting and in-flight events hold.
     pub queue_bytes: u64,
+    /// Whether events are written to disk before they are accepted.
+    pub spool: SpoolState,
+    /// Bytes on disk.
+    pub spool_bytes: u64,
+    /// Segments of ended processes found and not yet taken over; `null` before the first look.
+    pub orphans: Option<usize>,
+    /// Segments on disk that none of the given keys can read.
+    pub locked: usize,
     /// Milliseconds since the last 2xx; `null` before the first.
     pub last_success_age_ms: Option<u64>,
     /// Age in milliseconds of the oldest pending event; `null` when none is pending.

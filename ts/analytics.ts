@@ -1,10 +1,11 @@
 /** The face: the API that users of analytics-node know, on top of an engine that works off this thread. */
 import { randomUUID } from 'node:crypto';
 
-import type { AnalyticsEvents, Callback, CloseAndFlushParams, Deliver, FlushParams, Receipt } from './api.js';
+import type { AnalyticsEvents, Callback, CloseAndFlushParams, Deliver, FlushParams } from './api.js';
 import { Context } from './context.js';
+import { deliverThrough, Persistence } from './deliver.js';
 import { Emitter } from './emitter.js';
-import { AnalyticsError, ValidationError } from './errors.js';
+import { AnalyticsError, ValidationError, type ErrorCode } from './errors.js';
 import { watchExit, watchSignals, type Departing } from './exit.js';
 import { sendThrough, type HTTPClient } from './http-client.js';
 import { heldOpen } from './keep-alive.js';
@@ -20,10 +21,16 @@ import {
   type Refusal,
   type StartEngine,
 } from './native.js';
-import { resolveSettings, settingsFromEnvironment, type AnalyticsSettings } from './options.js';
+import {
+  resolveSettings,
+  settingsFromEnvironment,
+  shownSettings,
+  type AnalyticsSettings,
+} from './options.js';
 import {
   errorOf,
   eventOf,
+  keptError,
   flagsOf,
   refusalError,
   settlementOf,
@@ -68,6 +75,7 @@ export class Analytics extends Emitter<AnalyticsEvents> {
   readonly #endings = new Set<Promise<void>>();
   #lastFlush = 0;
   #interest = 0;
+  readonly #persistence: Persistence;
   #closed = false;
   #closing: Promise<DeliveryReport> | undefined;
 
@@ -88,7 +96,8 @@ export class Analytics extends Emitter<AnalyticsEvents> {
       if (client !== undefined) client.#readMail();
     };
     this.#engine = start(engineOptions, wake, logLevel, httpClient !== undefined);
-    this.deliver = this.#deliveries();
+    this.#persistence = new Persistence(this.#engine, () => this.#tellInterest());
+    this.deliver = deliverThrough((...call) => void this.#call(...call), this.#persistence, this);
     // As in analytics-node, methods can be taken off the object.
     for (const method of EVENT_TYPES) this[method] = this[method].bind(this) as never;
     this.flush = this.flush.bind(this);
@@ -96,11 +105,10 @@ export class Analytics extends Emitter<AnalyticsEvents> {
     this.#departing = this.#departure(httpClient !== undefined);
     watchExit(this.#departing);
     watchSignals(flushOnSignal);
-    const { writeKey: _secret, proxy: _credentials, ...shown } = settings;
-    this.emit('initialize', shown);
+    this.emit('initialize', shownSettings(settings));
   }
 
-  /** A client from `SEGMENT_WRITE_KEY`, `_HOST`, `_REGION` and `_DISABLE`; `overrides` win. */
+  /** A client from `SEGMENT_WRITE_KEY`, `_HOST`, `_REGION`, `_SPOOL_DIR` and `_DISABLE`; `overrides` win. */
   static fromEnvironment(overrides: Partial<AnalyticsSettings> = {}, env = process.env): Analytics {
     return new this(settingsFromEnvironment(overrides, env));
   }
@@ -185,7 +193,11 @@ export class Analytics extends Emitter<AnalyticsEvents> {
     // Whoever listens must not be collected before the last event; `drained` tells when that is.
     this.#interest = interest === 0 ? 0 : interest | INTEREST.drained;
     if (interest === 0 && this.#settlements.size === 0) busy.delete(this);
-    this.#engine.setInterest(this.#interest);
+    this.#tellInterest();
+  }
+
+  #tellInterest(): void {
+    this.#engine.setInterest(this.#interest | this.#persistence.interest);
   }
 
   protected override listenerFailed(event: keyof AnalyticsEvents, error: unknown): void {
@@ -226,7 +238,10 @@ export class Analytics extends Emitter<AnalyticsEvents> {
     }
     const sequence = this.#engine.enqueue(text, flagsOf(type, message, settlement !== undefined));
     if (sequence < 0) return this.#refusedByEngine(-sequence, text, eventOf(type, message), settlement);
-    if (settlement !== undefined) this.#settlements.set(sequence, settlement);
+    if (settlement !== undefined) {
+      this.#settlements.set(sequence, settlement);
+      settlement.accepted?.(sequence);
+    }
     if (settlement !== undefined || this.#interest !== 0) busy.add(this);
     return true;
   }
@@ -373,28 +388,6 @@ export class Analytics extends Emitter<AnalyticsEvents> {
     return heldOpen(flush(), this);
   }
 
-  #deliveries(): Deliver {
-    const deliver = <Type extends SegmentEventType>(type: Type) => {
-      return (params: MethodParams[Type]): Promise<Receipt> => {
-        const fate = new Promise<Receipt>((resolve, reject) => {
-          this.#call(type, params, {
-            delivered: ({ event, attempts }) => resolve({ messageId: String(event.messageId), attempts }),
-            failed: reject,
-          });
-        });
-        return heldOpen(fate, this);
-      };
-    };
-    return {
-      identify: deliver('identify'),
-      track: deliver('track'),
-      page: deliver('page'),
-      screen: deliver('screen'),
-      group: deliver('group'),
-      alias: deliver('alias'),
-    };
-  }
-
   #readMail(): void {
     for (const notice of JSON.parse(this.#engine.takeMail()) as Notice[]) this.#read(notice);
   }
@@ -412,6 +405,20 @@ export class Analytics extends Emitter<AnalyticsEvents> {
           this.#fail(errorOf(notice.cause), context, this.#settle(sequence));
         }
         return;
+      case 'kept':
+        for (const [sequence, event] of notice.events) {
+          const context = this.#contextOf(event, 0);
+          context.setFailedDelivery({ reason: keptError() });
+          this.#settle(sequence)?.failed(keptError(), context);
+        }
+        return;
+      case 'persisted':
+        return this.#persistence.committed(notice.persisted, notice.upTo);
+      case 'trouble': {
+        const details = { status: notice.status ?? undefined };
+        const reason = new AnalyticsError(notice.code as ErrorCode, notice.message, details);
+        return void this.emit('error', { code: 'unknown', reason });
+      }
       case 'flushed': {
         const resolve = this.#flushes.get(notice.id);
         this.#flushes.delete(notice.id);

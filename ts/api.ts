@@ -1,6 +1,6 @@
 /** The types of the public API that are not parameters, settings or reports. */
 import type { Context } from './context.js';
-import type { AnalyticsSettings } from './options.js';
+import type { ShownSettings } from './options.js';
 import type { MethodParams, SegmentEvent, SegmentEventType } from './params.js';
 
 /** Told what became of one event: an error, or nothing and the context. */
@@ -37,7 +37,7 @@ export interface HttpResponseEvent {
 
 /** What can be listened to, with the arguments of listeners. */
 export type AnalyticsEvents = Record<SegmentEventType, [context: Context]> & {
-  initialize: [settings: Omit<AnalyticsSettings, 'writeKey' | 'proxy'>];
+  initialize: [settings: ShownSettings];
   register: [names: string[]];
   deregister: [names: string[]];
   error: [failure: DeliveryFailure];
@@ -47,8 +47,17 @@ export type AnalyticsEvents = Record<SegmentEventType, [context: Context]> & {
   call_after_close: [event: SegmentEvent];
 };
 
+/** The promise of a receipt. */
+export interface Delivery extends Promise<Receipt> {
+  /**
+   * Resolves once the event is in the spool: at once with `durability: 'process'`, after a group commit with
+   * `'power'`. Rejects with `ERR_SPOOL` when it is in memory only, or with the reason for which it was refused.
+   */
+  readonly persisted: Promise<void>;
+}
+
 /** The six methods as promises of the event's fate. */
-export type Deliver = { [Type in SegmentEventType]: (params: MethodParams[Type]) => Promise<Receipt> };
+export type Deliver = { [Type in SegmentEventType]: (params: MethodParams[Type]) => Delivery };
 
 /** Options of `flush()`. */
 export interface FlushParams {

@@ -17,6 +17,7 @@ export type ErrorCode =
   | 'ERR_TIMEOUT'
   | 'ERR_REDIRECT'
   | 'ERR_EXPIRED'
+  | 'ERR_SPOOL'
   | 'ERR_RESOURCES';
 
 /** Facts that some errors carry. */
@@ -69,4 +70,9 @@ export class ValidationError extends AnalyticsError {
       writable: true,
     });
   }
+}
+
+/** The error for a setting that can't be used. */
+export function invalidOption(field: string, limit: string): AnalyticsError {
+  return new AnalyticsError('ERR_OPTION_INVALID', `The option ${field} must be ${limit}.`, { field, limit });
 }

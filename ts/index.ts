@@ -12,6 +12,7 @@ export type {
   Callback,
   CloseAndFlushParams,
   Deliver,
+  Delivery,
   DeliveryFailure,
   FlushParams,
   HttpRequestEvent,
@@ -31,6 +32,7 @@ export type {
 } from './http-client.js';
 export type { LoggerLike, LogThreshold } from './logger.js';
 export type { AnalyticsSettings } from './options.js';
+export type { EncryptionKey, SpoolSettings } from './spool.js';
 export type {
   Address,
   AliasParams,
@@ -54,4 +56,4 @@ export type {
 } from './params.js';
 export type { Plugin, PluginType } from './plugins.js';
 export type { Redact } from './redact.js';
-export type { DeliveryReport, DropReason, RefusalReason, Stats } from './report.js';
+export type { DeliveryReport, DropReason, RefusalReason, SpoolState, Stats } from './report.js';

@@ -5,7 +5,7 @@ import { NativeClient, checkOptions, enqueue, type OptionProblem } from '../inde
 export const FLAG = { context: 8, messageId: 16, timestamp: 32, integrations: 64, tracked: 128 } as const;
 
 /** Bits of {@link Engine.setInterest}. */
-export const INTEREST = { delivered: 1, dropped: 2, requests: 4, responses: 8, drained: 16 } as const;
+export const INTEREST = { delivered: 1, dropped: 2, requests: 4, responses: 8, drained: 16, persisted: 32 } as const;
 
 /** Event types in the order of their numbers at the border. */
 export const EVENT_TYPES = ['identify', 'track', 'page', 'screen', 'group', 'alias'] as const;
@@ -37,6 +37,8 @@ export interface Engine {
   exitTimeout(): number;
   /** Bytes that the queue may hold. */
   maxQueueBytes(): number;
+  /** Whether an accepted event is safe on disk: 1 yes, 0 no, -1 when mail will tell. */
+  isPersisted(sequence: number): number;
   stats(): string;
   setInterest(bits: number): void;
   /** A JSON array of {@link Notice}. */
@@ -80,6 +82,9 @@ export type Notice =
       timeoutMs: number;
     }
   | { type: 'log'; level: string; message: string; fields: Record<string, unknown> }
+  | { type: 'kept'; events: Numbered[] }
+  | { type: 'persisted'; persisted: boolean; upTo: number }
+  | { type: 'trouble'; code: string; message: string; status: number | null }
   | { type: 'drained' };
 
 /** The native engine. */

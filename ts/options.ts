@@ -1,11 +1,12 @@
 /** Settings: what may be given, and what of it goes to the engine, which knows the bounds and defaults. */
-import { AnalyticsError } from './errors.js';
+import { AnalyticsError, invalidOption as invalid } from './errors.js';
 import { SIGNALS, type FlushSignal } from './exit.js';
 import { FetchHTTPClient, type HTTPClient, type HTTPFetchFn } from './http-client.js';
 import { LOG_LEVELS, logTo, type Log, type LoggerLike, type LogThreshold } from './logger.js';
 import { checkOptions } from './native.js';
 import type { SegmentEvent } from './params.js';
 import { redactor, type Redact } from './redact.js';
+import { spoolOptions, type SpoolSettings } from './spool.js';
 
 /** Settings of {@link Analytics}. Those up to `maxRateLimitDuration` are analytics-node's. */
 export interface AnalyticsSettings {
@@ -29,9 +30,9 @@ export interface AnalyticsSettings {
   disable?: boolean | undefined;
   /** Sends the requests instead of the engine: a `fetch`-like function or an object with `makeRequest`. */
   httpClient?: HTTPFetchFn | HTTPClient | undefined;
-  /** Seconds since its first failure after which an event is given up. @default 43200 */
+  /** Seconds since its first failure after which an event is given up. @default 43200; with a spool none */
   maxTotalBackoffDuration?: number | undefined;
-  /** Seconds of rate limiting after which what waits is given up. @default 43200 */
+  /** Seconds of rate limiting after which what waits is given up. @default 43200; with a spool none */
   maxRateLimitDuration?: number | undefined;
   /** Segment's region; the wrong one loses events in silence. `host` wins over it. @default 'us' */
   region?: 'us' | 'eu' | undefined;
@@ -43,7 +44,12 @@ export interface AnalyticsSettings {
   overflow?: 'drop-newest' | 'drop-oldest' | undefined;
   /** Requests in flight at once, 1 to 64. @default 4 */
   maxConcurrentRequests?: number | undefined;
-  /** Milliseconds after which an event is given up. @default 43200000 (12 h) */
+  /**
+   * Keeps events on disk until they are delivered, so that what `track()` took survives the process. A directory, or
+   * more precisely what to do in it. @default none: events are in memory only
+   */
+  spool?: string | SpoolSettings | undefined;
+  /** Milliseconds after which an event is given up. @default 43200000 (12 h); with a spool 604800000 (7 d) */
   maxEventAge?: number | undefined;
   /** Milliseconds that a way out of the process may wait for delivery. @default 1000 */
   exitTimeout?: number | undefined;
@@ -106,6 +112,7 @@ const OTHERS = [
   'logger',
   'redact',
   'ca',
+  'spool',
   'flushOnSignal',
 ] as const;
 const KNOWN: readonly string[] = [...NUMBERS, ...TEXTS, ...SWITCHES, ...Object.keys(CHOICES), ...OTHERS];
@@ -128,11 +135,17 @@ export function resolveSettings(settings: AnalyticsSettings): ResolvedSettings {
     redact,
     httpClient,
     ca,
+    spool,
     flushOnSignal,
     maxEventsInBatch: _alias,
     ...options
   } = given;
-  const engineOptions = JSON.stringify({ ...options, ca: pem(ca), nodeVersion: process.versions.node });
+  const engineOptions = JSON.stringify({
+    ...options,
+    ca: pem(ca),
+    spool: spoolOptions(spool),
+    nodeVersion: process.versions.node,
+  });
   const problem = checkOptions(engineOptions);
   if (problem !== null) {
     throw new AnalyticsError(problem.code as AnalyticsError['code'], problem.message, problem);
@@ -161,10 +174,24 @@ export function settingsFromEnvironment(
   return {
     host: text('SEGMENT_HOST'),
     region: text('SEGMENT_REGION') as AnalyticsSettings['region'],
+    spool: text('SEGMENT_SPOOL_DIR'),
     disable: overrides.disable ?? switchedOn('SEGMENT_DISABLE', text('SEGMENT_DISABLE')),
     ...withoutEmpty(overrides),
     writeKey,
   };
+}
+
+/** Settings without what must not be seen. */
+export type ShownSettings = Omit<AnalyticsSettings, 'writeKey' | 'proxy' | 'spool'> & {
+  spool?: Omit<SpoolSettings, 'encryptionKey'>;
+};
+
+/** What `initialize` listeners may see. */
+export function shownSettings(settings: AnalyticsSettings): ShownSettings {
+  const { writeKey: _secret, proxy: _credentials, spool, ...shown } = settings;
+  if (spool === undefined || spool === null) return shown;
+  const { encryptionKey: _key, ...shownSpool } = typeof spool === 'string' ? { directory: spool } : spool;
+  return { ...shown, spool: shownSpool };
 }
 
 function switchedOn(name: string, text: string | undefined): boolean | undefined {
@@ -192,10 +219,6 @@ function unknownOption(name: string): AnalyticsError {
   const hint = similar === undefined ? '' : ` Did you mean ${similar}?`;
   const text = `Unknown option ${name}.${hint} The README lists all options.`;
   return new AnalyticsError('ERR_OPTION_INVALID', text, { field: name });
-}
-
-function invalid(field: string, limit: string): AnalyticsError {
-  return new AnalyticsError('ERR_OPTION_INVALID', `The option ${field} must be ${limit}.`, { field, limit });
 }
 
 /** `undefined` and `null` both mean: not given. */

@@ -10,6 +10,8 @@ import type { SegmentEvent, SegmentEventType } from './params.js';
 
 /** Somebody who waits for one event's fate. */
 export interface Settlement {
+  /** The engine has the event, under this number. */
+  accepted?(sequence: number): void;
   delivered(context: Context): void;
   failed(error: unknown, context: Context): void;
   /** Lets plugins see the end first, and gives the context that they know. Never rejects. */
@@ -77,6 +79,12 @@ export function refusalError(refusal: Refusal, text: string): AnalyticsError {
       // All that the face can't see itself: a String or Number object as context.
       return new ValidationError('.context', 'is not an object');
   }
+}
+
+/** The error for events that a closed client leaves to the next process. */
+export function keptError(): AnalyticsError {
+  const text = 'The client was closed before this event could be delivered. The spool keeps it for the next process.';
+  return new AnalyticsError('ERR_CLOSED', text);
 }
 
 /** The error for events that the engine gave up. */

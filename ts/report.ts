@@ -12,9 +12,13 @@ export const DROP_REASONS = [
   'redirect',
   'queue_full',
   'expired',
+  'spool_damaged',
   'unflushed',
 ] as const;
 export type DropReason = (typeof DROP_REASONS)[number];
+
+/** Whether accepted events are on disk: there is no spool, they are, or the disk fails and they are in memory only. */
+export type SpoolState = 'off' | 'ready' | 'degraded';
 
 /** Why calls were not accepted. */
 export const REFUSAL_REASONS = [
@@ -32,14 +36,16 @@ export type RefusalReason = (typeof REFUSAL_REASONS)[number];
  * `accepted = delivered + (sum of dropped) + spooled + pending`.
  */
 export interface Stats {
-  /** Calls that returned `true` and reached the queue. */
+  /** Calls that returned `true` and reached the queue, and events recovered from ended processes. */
   accepted: number;
   /** Events that Segment answered with a 2xx. */
   delivered: number;
   /** Accepted events that were given up. */
   dropped: Record<DropReason, number>;
-  /** Events kept on disk. */
+  /** Events that are on disk only: they wait for room in memory, or for the next process. */
   spooled: number;
+  /** The share of `accepted` that was found in the spool of ended processes. */
+  recovered: number;
   /** Accepted events whose fate is open. */
   pending: number;
   /** Calls that were not accepted; not part of `accepted`. */
@@ -58,6 +64,14 @@ export interface Stats {
   inFlight: number;
   /** Bytes that pending events hold. */
   queueBytes: number;
+  /** Whether accepted events are on disk. */
+  spool: SpoolState;
+  /** Bytes on disk. */
+  spoolBytes: number;
+  /** Segments of ended processes found and not yet taken over; `null` before the first look. */
+  orphans: number | null;
+  /** Segments on disk that none of the given keys can read. They are kept. */
+  locked: number;
   /** Milliseconds since the last 2xx. */
   lastSuccessAgeMs: number | null;
   /** Age of the oldest pending event in milliseconds. */

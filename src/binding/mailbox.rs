@@ -26,6 +26,7 @@ mod interest {
     pub const REQUESTS: u32 = 1 << 2;
     pub const RESPONSES: u32 = 1 << 3;
     pub const DRAINED: u32 = 1 << 4;
+    pub const PERSISTED: u32 = 1 << 5;
 }
 
 /// The mail of one client.
@@ -148,6 +149,16 @@ impl Mailbox {
         });
     }
 
+    fn post_kept(&self, events: &[DeadLetter]) {
+        self.post(false, |mail| {
+            mail.extend_from_slice(br#"{"type":"kept","events":["#);
+            for (index, event) in events.iter().enumerate() {
+                append_event(mail, index, event.sequence, &event.bytes);
+            }
+            mail.extend_from_slice(b"]}");
+        });
+    }
+
     fn post_flushed(&self, id: u32, report: &Report) {
         self.post(false, |mail| {
             let stats = serde_json::to_string(&report.stats).unwrap_or_default();
@@ -189,6 +200,7 @@ impl Observer for Mailbox {
             requests: bits & interest::REQUESTS != 0,
             responses: bits & interest::RESPONSES != 0,
             drained: bits & interest::DRAINED != 0,
+            persisted: bits & interest::PERSISTED != 0,
         }
     }
 
@@ -201,6 +213,20 @@ impl Observer for Mailbox {
             }
             Notice::Response { url, status, headers, body } => {
                 self.post_exchange("response", &url, Some(status), &headers, &body);
+            }
+            Notice::Kept { events } => self.post_kept(&events),
+            Notice::Persisted { persisted, up_to } => {
+                let notice = json!({ "type": "persisted", "persisted": persisted, "upTo": up_to });
+                self.post(false, |mail| append(mail, &notice));
+            }
+            Notice::Trouble { error, status } => {
+                let notice = json!({
+                    "type": "trouble",
+                    "code": error.kind().code(),
+                    "message": error.to_string(),
+                    "status": status,
+                });
+                self.post(true, |mail| append(mail, &notice));
             }
             Notice::Drained => self.post(true, |mail| append(mail, &json!({ "type": "drained" }))),
             Notice::Flushed { id, report } => self.post_flushed(id, &report),

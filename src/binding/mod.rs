@@ -9,6 +9,7 @@
 mod bridge;
 mod environment;
 mod mailbox;
+mod spool;
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -172,6 +173,18 @@ impl NativeClient {
     #[napi]
     pub fn exit_timeout(&self) -> f64 {
         self.client.exit_timeout().as_secs_f64() * 1_000.0
+    }
+
+    /// Whether an accepted event is as safe on disk as `durability` promises: 1 yes, 0 no, -1 when that is being seen
+    /// to and mail will tell.
+    #[napi]
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a sequence that enqueue returned"
+    )]
+    pub fn is_persisted(&self, sequence: f64) -> i32 {
+        self.client.is_persisted(sequence as u64).map_or(-1, i32::from)
     }
 
     /// The counters as JSON text.

@@ -1,5 +1,6 @@
 //! What is said of an event that was given up: to its caller, to `error` listeners, to the log.
 
+use crate::queue::Entry;
 use crate::stats::DropReason;
 
 /// An accepted event that will not be delivered.
@@ -11,6 +12,12 @@ pub struct DeadLetter {
     pub tracked: bool,
     /// The sealed JSON.
     pub bytes: Box<[u8]>,
+}
+
+impl From<&Entry> for DeadLetter {
+    fn from(entry: &Entry) -> Self {
+        Self { sequence: entry.sequence, tracked: entry.tracked, bytes: entry.bytes.clone() }
+    }
 }
 
 /// Why events were given up, once for all that shared the fate.
@@ -42,6 +49,7 @@ impl Cause {
             DropReason::Timeout => format!("Network timeout: {after}. Check connectivity or raise httpRequestTimeout."),
             DropReason::QueueFull => "The queue was full and overflow is 'drop-oldest'. Raise maxQueueBytes or track less.".into(),
             DropReason::Expired => format!("Older than maxEventAge, {after}."),
+            DropReason::SpoolDamaged => "The disk lost this event. Check the disk, and who may write to the spool directory.".into(),
             DropReason::Unflushed => "The client was closed before this event could be delivered. Give closeAndFlush() a longer timeout.".into(),
         }
     }

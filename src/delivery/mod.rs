@@ -16,5 +16,6 @@ pub mod ledger;
 pub mod notice;
 pub mod retry;
 pub mod shared;
+pub mod spooling;
 pub mod transport;
 pub mod worker;

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use super::dead_letter::{Cause, DeadLetter};
+use crate::error::Error;
 use crate::stats::Stats;
 
 /// What an owner listens to beside the events it tracks and the flushes it asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[allow(clippy::struct_excessive_bools, reason = "five independent subscriptions")]
+#[allow(clippy::struct_excessive_bools, reason = "six independent subscriptions")]
 pub struct Interest {
     /// Every delivered event.
     pub delivered: bool,
@@ -19,6 +20,8 @@ pub struct Interest {
     pub responses: bool,
     /// The moments at which nothing is pending any more.
     pub drained: bool,
+    /// Group commits of the spool.
+    pub persisted: bool,
 }
 
 /// What a flush came to.
@@ -77,6 +80,25 @@ pub enum Notice {
         headers: Vec<(String, String)>,
         /// The JSON of the request, uncompressed and without the key.
         body: Vec<u8>,
+    },
+    /// The client is closed, and the spool keeps these tracked events for the next process.
+    Kept {
+        /// The events.
+        events: Vec<DeadLetter>,
+    },
+    /// The disk was made to keep what was written, or failed to.
+    Persisted {
+        /// Whether it succeeded.
+        persisted: bool,
+        /// The last sequence concerned.
+        up_to: u64,
+    },
+    /// Something is wrong that concerns no event in particular.
+    Trouble {
+        /// What, and what to do.
+        error: Error,
+        /// The HTTP status, where an answer told.
+        status: Option<u16>,
     },
     /// Nothing is pending.
     Drained,

@@ -10,10 +10,12 @@ use super::batch::Batch;
 use super::clock::Clock;
 use super::dead_letter::{Cause, DeadLetter};
 use super::encode::Encoder;
-use super::ledger::{Ended, Ledger, Plan};
+use super::ledger::{Abandoned, Ended, Ledger, Plan};
 use super::notice::{Delivered, Notice, Observer};
+use super::spooling::Storage;
 use crate::config::Config;
 use crate::queue::Entry;
+use crate::queue::spool::disk::Disk;
 use crate::stats::{DropReason, Refusal, Stats};
 
 /// One client, seen from both threads.
@@ -30,6 +32,8 @@ pub struct Shared {
     pub wake: Notify,
     /// The span that all its lines belong to.
     pub span: tracing::Span,
+    /// The slower half of its spool.
+    pub(super) storage: Option<Storage>,
     ledger: Mutex<Ledger>,
     settled: Condvar,
     generator: Mutex<Rng>,
@@ -42,12 +46,16 @@ impl Shared {
         config: Config,
         clock: Arc<dyn Clock>,
         generator: Rng,
+        disk: Arc<dyn Disk>,
         observer: Arc<dyn Observer>,
         span: tracing::Span,
     ) -> Self {
+        let mut ledger = Ledger::new(&config);
+        let storage = span.in_scope(|| Storage::open(&config, &mut ledger, disk, &*clock));
         Self {
             encoder: Encoder::new(Some(&config.write_key)),
-            ledger: Mutex::new(Ledger::new(&config)),
+            ledger: Mutex::new(ledger),
+            storage,
             config,
             clock,
             observer,
@@ -58,7 +66,7 @@ impl Shared {
         }
     }
 
-    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+    pub(super) fn ledger(&self) -> MutexGuard<'_, Ledger> {
         // Nothing panics while it holds the lock; if something did, the counters are still the best there are.
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -73,13 +81,19 @@ impl Shared {
     /// # Errors
     /// [`Refusal::Closed`] or [`Refusal::QueueFull`].
     pub fn accept(&self, bytes: Box<[u8]>, tracked: bool) -> Result<u64, Refusal> {
-        let accepted = self.ledger().accept(bytes, tracked, self.clock.elapsed())?;
+        let mut ledger = self.ledger();
+        let accepted = ledger.accept(bytes, tracked, self.clock.elapsed());
+        let has_fault = ledger.spool_mut().is_some_and(|spool| spool.has_fault());
+        drop(ledger);
+        if has_fault {
+            self.report_fault();
+        }
+        let accepted = accepted?;
         if accepted.wake {
             self.wake.notify_one();
         }
         if !accepted.evicted.is_empty() {
-            let cause = Cause { reason: DropReason::QueueFull, status: None, attempts: 0 };
-            self.span.in_scope(|| self.report_dropped(cause, &accepted.evicted));
+            self.span.in_scope(|| self.report_evicted(&accepted.evicted));
             self.conclude(accepted.ended);
         }
         Ok(accepted.sequence)
@@ -94,7 +108,12 @@ impl Shared {
     /// The counters as they are now.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.ledger().stats(self.clock.elapsed())
+        let mut stats = self.ledger().stats(self.clock.elapsed());
+        if let Some(storage) = &self.storage {
+            let outlook = storage.outlook();
+            (stats.orphans, stats.locked) = (outlook.waiting, outlook.locked);
+        }
+        stats
     }
 
     /// The next batch, if one should leave now.
@@ -104,7 +123,11 @@ impl Shared {
 
     /// What the worker does next.
     pub fn plan(&self) -> Plan {
-        self.ledger().plan(&self.config, self.encoder.envelope_length(), self.clock.elapsed())
+        let now = self.clock.elapsed();
+        let mut plan = self.ledger().plan(&self.config, self.encoder.envelope_length(), now);
+        let storage_due = self.storage_due_at().map(|due| due.saturating_sub(now));
+        plan.due_in = plan.due_in.into_iter().chain(storage_due).min();
+        plan
     }
 
     /// Divides a batch in flight; `None` when it is a single event.
@@ -133,6 +156,7 @@ impl Shared {
             .map(|entry| Delivered { sequence: entry.sequence, bytes: entry.bytes.clone() })
             .collect();
         let ended = self.ledger().deliver(batch, self.clock.elapsed());
+        self.do_chores();
         if !events.is_empty() {
             self.observer.notify(Notice::Delivered { attempts, events });
         }
@@ -141,8 +165,11 @@ impl Shared {
 
     /// The first `count` events of the batch are given up; the rest stays in flight.
     pub fn give_up(&self, batch: &Batch, count: usize, cause: Cause) -> Batch {
+        let gone = batch.entries().get(..count).unwrap_or(batch.entries());
+        self.bury(&cause, gone);
         let ended = self.ledger().give_up(batch, count, cause.reason, self.clock.elapsed());
-        self.report_dropped(cause, batch.entries().get(..count).unwrap_or(batch.entries()));
+        self.do_chores();
+        self.report_dropped(cause, gone);
         self.conclude(ended);
         batch.without_first(count)
     }
@@ -150,9 +177,7 @@ impl Shared {
     /// Gives up what is older than `maxEventAge` and returns the rest.
     pub fn drop_expired(&self, batch: Batch, attempts: u32) -> Batch {
         let now = self.clock.elapsed();
-        let expired = |entry: &&Entry| {
-            now.saturating_sub(Duration::from_millis(entry.accepted_at_ms)) > self.config.max_event_age
-        };
+        let expired = |entry: &&Entry| Ledger::is_older(entry, self.config.max_event_age, now);
         match batch.entries().iter().take_while(expired).count() {
             0 => batch,
             count => {
@@ -184,8 +209,8 @@ impl Shared {
         let (ended, abandoned) = self.ledger().expire(self.clock.elapsed());
         match abandoned {
             Some(abandoned) => {
-                self.report_abandoned(&abandoned);
-                self.conclude(ended);
+                self.report_abandoned(abandoned);
+                self.report_flushed(ended);
             }
             None => self.report_flushed(ended),
         }
@@ -200,45 +225,60 @@ impl Shared {
         self.wake.notify_one();
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            if ledger.pending() == 0 || left.is_zero() {
-                return ledger.pending();
+            if ledger.outstanding() == 0 || left.is_zero() {
+                let pending = ledger.pending();
+                drop(ledger);
+                self.tidy_up();
+                return pending;
             }
             let waited = self.settled.wait_timeout(ledger, left);
             ledger = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
-    fn report_abandoned(&self, abandoned: &[Batch]) {
-        for batch in abandoned.iter().filter(|batch| !batch.entries().is_empty()) {
-            let cause = Cause { reason: DropReason::Unflushed, status: None, attempts: 0 };
-            self.report_dropped(cause, batch.entries());
+    fn report_abandoned(&self, abandoned: Abandoned) {
+        let Abandoned { lost, mut kept, unread, ended } = abandoned;
+        let cause = Cause { reason: DropReason::Unflushed, status: None, attempts: 0 };
+        self.report_letters(cause, lost);
+        kept.extend(self.read_awaited(&unread));
+        if !kept.is_empty() {
+            self.observer.notify(Notice::Kept { events: kept });
         }
+        self.conclude(ended);
     }
 
     fn report_dropped(&self, cause: Cause, entries: &[Entry]) {
+        let all = self.observer.interest().dropped;
+        let told = entries.iter().filter(|entry| all || entry.tracked).map(DeadLetter::from).collect();
+        self.report_some(cause, entries.len(), told);
+    }
+
+    fn report_letters(&self, cause: Cause, letters: Vec<DeadLetter>) {
+        if letters.is_empty() {
+            return;
+        }
+        let (all, count) = (self.observer.interest().dropped, letters.len());
+        self.report_some(cause, count, letters.into_iter().filter(|letter| all || letter.tracked).collect());
+    }
+
+    /// Says that events are gone, to those who want to know of these.
+    pub(super) fn report_some(&self, cause: Cause, count: usize, events: Vec<DeadLetter>) {
         tracing::warn!(
-            events = entries.len(),
+            events = count,
             reason = cause.reason.name(),
             status = cause.status,
             attempts = cause.attempts,
             "events dropped"
         );
-        let all = self.observer.interest().dropped;
-        let letter = |entry: &Entry| DeadLetter {
-            sequence: entry.sequence,
-            tracked: entry.tracked,
-            bytes: entry.bytes.clone(),
-        };
-        let events: Vec<_> = entries.iter().filter(|entry| all || entry.tracked).map(letter).collect();
         if !events.is_empty() {
             self.observer.notify(Notice::Dropped { cause, events });
         }
     }
 
     /// After events were settled: tells whoever waits for the moment.
-    fn conclude(&self, ended: Vec<Ended>) {
+    pub(super) fn conclude(&self, ended: Vec<Ended>) {
         self.settled.notify_all();
-        if self.observer.interest().drained && self.ledger().pending() == 0 {
+        if self.observer.interest().drained && self.ledger().outstanding() == 0 {
             self.observer.notify(Notice::Drained);
         }
         self.report_flushed(ended);

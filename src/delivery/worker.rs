@@ -1,5 +1,6 @@
 //! One client's loop on the engine's thread, and the life of one batch.
 
+use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -7,37 +8,66 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
+use tokio::sync::Notify;
 
 use super::batch::Batch;
-use super::dead_letter::Cause;
+use super::dead_letter::{Cause, status_line};
 use super::encode::Encoder;
 use super::notice::Notice;
 use super::retry::{self, Verdict};
 use super::shared::Shared;
 use super::transport::{Failure, Request, Response, Transport};
+use crate::error::{Error, ErrorKind};
 use crate::stats::DropReason;
+
+/// How often a refused write key is tried again.
+const PROBE_INTERVAL: Duration = Duration::from_secs(300);
 
 /// Delivers until the client is closed and empty.
 pub async fn run(shared: Arc<Shared>, transport: Arc<dyn Transport>) {
     let courier = Courier::new(&shared, transport);
     let mut deliveries = FuturesUnordered::new();
+    let mut commit = None;
     loop {
+        shared.tend();
         while let Some(batch) = shared.take() {
             deliveries.push(courier.deliver(batch));
+        }
+        if commit.is_none() {
+            // fdatasync may take its time: not this thread's.
+            commit = shared.take_sync().map(|job| tokio::task::spawn_blocking(|| job.run()));
         }
         let plan = shared.plan();
         if plan.finished {
             break;
         }
+        if plan.due_in == Some(Duration::ZERO) {
+            // A spool with much to do must not keep the connections waiting.
+            tokio::task::yield_now().await;
+        }
         tokio::select! {
             () = shared.wake.notified() => {}
             Some(()) = deliveries.next() => {}
+            result = committed(&mut commit) => {
+                commit = None;
+                shared.synced(result);
+            }
             () = sleep(plan.due_in) => {}
         }
         // When closing runs out of time, everything is handed back: the loop ends, and with it the requests in flight.
         shared.expire();
     }
+    shared.leave_storage();
     tracing::debug!("client closed");
+}
+
+type Commit = tokio::task::JoinHandle<io::Result<u64>>;
+
+async fn committed(commit: &mut Option<Commit>) -> io::Result<u64> {
+    match commit {
+        Some(commit) => commit.await.unwrap_or_else(|error| Err(io::Error::other(error))),
+        None => std::future::pending().await,
+    }
 }
 
 async fn sleep(duration: Option<Duration>) {
@@ -54,6 +84,8 @@ struct Courier<'a> {
     /// Writes bodies for those who listen to requests.
     without_key: Encoder,
     route: Mutex<Route>,
+    /// The gate was opened before its time.
+    opened: Notify,
 }
 
 /// What batches learn from each other.
@@ -62,6 +94,8 @@ struct Route {
     compression: Compression,
     /// Nobody sends before this moment of the client's clock.
     open_from: Duration,
+    /// Segment refuses the write key.
+    parked: bool,
     /// Since when Segment has answered with nothing but rate limits.
     limited_since: Option<Duration>,
 }
@@ -94,9 +128,14 @@ enum Next {
 
 impl<'a> Courier<'a> {
     fn new(shared: &'a Shared, transport: Arc<dyn Transport>) -> Self {
-        let route =
-            Route { compression: Compression::Untested, open_from: Duration::ZERO, limited_since: None };
-        Self { shared, transport, without_key: Encoder::new(None), route: Mutex::new(route) }
+        let route = Route {
+            compression: Compression::Untested,
+            open_from: Duration::ZERO,
+            parked: false,
+            limited_since: None,
+        };
+        let opened = Notify::new();
+        Self { shared, transport, without_key: Encoder::new(None), route: Mutex::new(route), opened }
     }
 
     fn with_route<T>(&self, look: impl FnOnce(&mut Route) -> T) -> T {
@@ -132,15 +171,23 @@ impl<'a> Courier<'a> {
             return Next::Settled;
         }
         if let Some(closed_for) = self.gate() {
-            self.shared.clock.pause(closed_for).await;
+            tokio::select! {
+                () = self.shared.clock.pause(closed_for) => {}
+                () = self.opened.notified() => {}
+            }
             return Next::Again(batch);
         }
         let answer = self.send(&batch, attempts).await;
         let (verdict, status) = self.judge(&answer);
         match verdict {
             Verdict::Delivered => {
+                self.open_gate();
                 self.shared.deliver(&batch, attempts.sent);
                 Next::Settled
+            }
+            Verdict::Drop(DropReason::Unauthorized) if self.shared.storage.is_some() => {
+                self.park(status);
+                Next::Again(batch)
             }
             Verdict::Split => match self.shared.split(&batch) {
                 Some(halves) => Next::Halves(halves),
@@ -191,10 +238,49 @@ impl<'a> Courier<'a> {
         Next::Again(batch)
     }
 
-    /// How long the client still has to wait.
+    /// How long the client still has to wait. While the write key is refused, one batch is let through as a probe.
     fn gate(&self) -> Option<Duration> {
         let now = self.shared.clock.elapsed();
-        self.with_route(|route| route.open_from.checked_sub(now)).filter(|left| !left.is_zero())
+        self.with_route(|route| {
+            let left = route.open_from.checked_sub(now).filter(|left| !left.is_zero());
+            if left.is_none() && route.parked {
+                route.open_from = now + PROBE_INTERVAL;
+            }
+            left
+        })
+    }
+
+    /// The write key is refused: what is safe on disk waits there until somebody has mended that.
+    fn park(&self, status: Option<u16>) {
+        let until = self.shared.clock.elapsed() + PROBE_INTERVAL;
+        self.with_route(|route| {
+            route.parked = true;
+            route.open_from = until;
+        });
+        let answer = status.map(status_line).unwrap_or_default();
+        tracing::error!(
+            status,
+            "Segment refused the write key; events are kept and tried again in five minutes"
+        );
+        let text = format!(
+            "{answer}: Segment refused the write key. Events are kept in the spool and tried again every five \
+             minutes. Check the write key and the region of the source."
+        );
+        let error = Error::new(ErrorKind::Unauthorized, text);
+        self.shared.observer.notify(Notice::Trouble { error, status });
+    }
+
+    fn open_gate(&self) {
+        let was_parked = self.with_route(|route| {
+            if route.parked {
+                route.open_from = Duration::ZERO;
+            }
+            std::mem::take(&mut route.parked)
+        });
+        if was_parked {
+            tracing::info!("Segment takes the write key again");
+            self.opened.notify_waiters();
+        }
     }
 
     /// Makes the whole client wait; false when it has been rate limited for too long already.

@@ -50,10 +50,42 @@ impl Queue {
                 evicted.push(oldest);
             }
         }
-        self.charged += cost;
+        self.append(entry);
+        Ok(evicted)
+    }
+
+    /// Appends an event whatever the bound says. For those who have looked at [`Queue::room`].
+    pub fn append(&mut self, entry: Entry) {
+        self.charged += entry.cost();
         self.waiting_bytes += entry.bytes.len();
         self.waiting.push_back(entry);
-        Ok(evicted)
+    }
+
+    /// What gives way at the bound.
+    #[must_use]
+    pub const fn overflow(&self) -> Overflow {
+        self.overflow
+    }
+
+    /// Bytes left below the bound.
+    #[must_use]
+    pub const fn room(&self) -> usize {
+        self.limit.saturating_sub(self.charged)
+    }
+
+    /// Removes the waiting events that `gone` names and gives back their charge.
+    pub fn extract(&mut self, gone: impl Fn(&Entry) -> bool) -> Vec<Entry> {
+        let (extracted, kept): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.waiting).into_iter().partition(|entry| gone(entry));
+        self.waiting = kept.into();
+        self.waiting_bytes -= extracted.iter().map(|entry| entry.bytes.len()).sum::<usize>();
+        self.release(extracted.iter().map(Entry::cost).sum());
+        extracted
+    }
+
+    /// The waiting events, oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = &Entry> {
+        self.waiting.iter()
     }
 
     fn pop(&mut self) -> Option<Entry> {

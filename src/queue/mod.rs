@@ -1,6 +1,7 @@
 //! Where accepted events wait. A queue sees opaque bytes, never fields.
 
 pub mod memory;
+pub mod spool;
 
 /// One accepted event.
 #[derive(Debug)]
@@ -9,8 +10,8 @@ pub struct Entry {
     pub bytes: Box<[u8]>,
     /// Order of acceptance within the client, from 1.
     pub sequence: u64,
-    /// When it was accepted, in milliseconds of the client's monotonic clock.
-    pub accepted_at_ms: u64,
+    /// When it was accepted, in milliseconds of the client's monotonic clock; below zero in an earlier process.
+    pub accepted_at_ms: i64,
     /// Somebody waits for this event's own fate.
     pub tracked: bool,
 }

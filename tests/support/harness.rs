@@ -64,8 +64,11 @@ impl Harness {
         let (sender, reports) = channel();
         let memory = Arc::new(Memory { reports: Mutex::new(sender), notices: Mutex::default() });
         let clock = Arc::new(SkippingClock::default());
-        let environment =
-            Environment { clock: Arc::clone(&clock) as _, generator: fastrand::Rng::with_seed(42) };
+        let environment = Environment {
+            clock: Arc::clone(&clock) as _,
+            generator: fastrand::Rng::with_seed(42),
+            ..Environment::default()
+        };
         let observer = Arc::clone(&memory) as _;
         let client = Client::start(options.build().unwrap(), environment, observer, transport, 1).unwrap();
         Self { client, clock, memory, reports }

@@ -70,6 +70,10 @@ class RecordingEngine implements Engine {
     this.#post({ type: 'flushed', id, durationMs: 0, stats: this.#stats(), unflushed: [] });
   }
 
+  isPersisted(): number {
+    return 0;
+  }
+
   stats(): string {
     return JSON.stringify(this.#stats());
   }
@@ -112,6 +116,7 @@ class RecordingEngine implements Engine {
       delivered: this.#accepted - this.#dropped,
       dropped: { rejected: this.#dropped },
       spooled: 0,
+      recovered: 0,
       pending: 0,
       refused: this.#refused,
       requests: 0,
@@ -121,6 +126,10 @@ class RecordingEngine implements Engine {
       consecutiveFailures: 0,
       inFlight: 0,
       queueBytes: 0,
+      spool: 'off',
+      spoolBytes: 0,
+      orphans: null,
+      locked: 0,
       lastSuccessAgeMs: null,
       oldestPendingAgeMs: null,
     };

@@ -3,51 +3,39 @@
 //! Synchronous and without a clock of its own; [`super::shared`] keeps it behind one lock, which is why the
 //! conservation identity holds for every reader.
 
-use std::collections::HashMap;
+mod spooling;
+mod waiters;
+
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use super::batch::{self, Batch};
-use super::notice::Report;
+use super::dead_letter::DeadLetter;
 use crate::config::{Config, MAX_BATCH_BYTES};
 use crate::queue::Entry;
 use crate::queue::memory::Queue;
-use crate::stats::{DropReason, Refusal, Stats};
+use crate::queue::spool::books::ReadPlan;
+use crate::queue::spool::{Settings, Spool};
+use crate::stats::{DropReason, Refusal, SpoolState, Stats};
+pub use waiters::Ended;
+use waiters::{Waiter, Waiters};
 
 /// Everything one client keeps account of.
 #[derive(Debug)]
 pub struct Ledger {
     queue: Queue,
+    spool: Option<Spooled>,
     in_flight: HashMap<u64, Batch>,
     last_batch: u64,
     last_sequence: u64,
     flush_up_to: u64,
     stats: Stats,
-    waiters: Vec<Waiter>,
+    waiters: Waiters,
     closing: bool,
     wake_events: usize,
     wake_bytes: usize,
     last_success: Option<Duration>,
     last_send: Option<Duration>,
-}
-
-/// A flush that is not over.
-#[derive(Debug)]
-struct Waiter {
-    id: u32,
-    up_to: u64,
-    remaining: u64,
-    since: Duration,
-    deadline: Option<Duration>,
-    closes: bool,
-}
-
-/// A flush that is over.
-#[derive(Debug)]
-pub struct Ended {
-    /// The owner's name for it.
-    pub id: u32,
-    /// What it came to.
-    pub report: Report,
 }
 
 /// What acceptance changed.
@@ -56,11 +44,61 @@ pub struct Accepted {
     /// Order of acceptance.
     pub sequence: u64,
     /// Events that made room.
-    pub evicted: Vec<Entry>,
+    pub evicted: Evicted,
     /// The worker sleeps and should not any more.
     pub wake: bool,
     /// Flushes that the evictions ended.
     pub ended: Vec<Ended>,
+}
+
+/// Events that made room.
+#[derive(Debug, Default)]
+pub struct Evicted {
+    /// Those that were in memory.
+    pub entries: Vec<Entry>,
+    /// Those that were on disk only.
+    pub unread: Vec<ReadPlan>,
+}
+
+impl Evicted {
+    fn len(&self) -> u64 {
+        self.entries.len() as u64 + self.unread.iter().map(|plan| plan.length).sum::<u64>()
+    }
+
+    /// Whether there were none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.entries.is_empty() && self.unread.is_empty()
+    }
+
+    fn ranges(&self) -> impl Iterator<Item = (u64, u64)> {
+        let entries = self.entries.iter().map(|entry| (entry.sequence, 1));
+        entries.chain(self.unread.iter().map(|plan| (plan.first, plan.length)))
+    }
+}
+
+/// What closing left undelivered.
+#[derive(Debug, Default)]
+pub struct Abandoned {
+    /// Events that were in memory only. They are handed back.
+    pub lost: Vec<DeadLetter>,
+    /// Tracked events that the spool keeps.
+    pub kept: Vec<DeadLetter>,
+    /// Events that were on disk only and stay there.
+    pub unread: Vec<ReadPlan>,
+    /// Flushes that are over.
+    pub ended: Vec<Ended>,
+}
+
+/// The spool and what of it only the ledger knows.
+#[derive(Debug)]
+struct Spooled {
+    spool: Spool,
+    settings: std::sync::Arc<Settings>,
+    /// Tracked events that are on disk only.
+    postponed: HashSet<u64>,
+    /// Events that were left on disk for the next process.
+    left: u64,
 }
 
 /// What the worker does next.
@@ -78,12 +116,13 @@ impl Ledger {
     pub fn new(config: &Config) -> Self {
         Self {
             queue: Queue::new(config.max_queue_bytes, config.overflow),
+            spool: None,
             in_flight: HashMap::new(),
             last_batch: 0,
             last_sequence: 0,
             flush_up_to: 0,
             stats: Stats::default(),
-            waiters: Vec::new(),
+            waiters: Waiters::default(),
             closing: false,
             wake_events: 1,
             wake_bytes: usize::MAX,
@@ -101,13 +140,19 @@ impl Ledger {
             return Err(self.refuse(Refusal::Closed));
         }
         let sequence = self.last_sequence + 1;
-        let entry = Entry { bytes, sequence, accepted_at_ms: milliseconds(now), tracked };
-        let Ok(evicted) = self.queue.push(entry) else { return Err(self.refuse(Refusal::QueueFull)) };
+        let entry = Entry { bytes, sequence, accepted_at_ms: signed_milliseconds(now), tracked };
+        let placed = match self.spool {
+            Some(_) => self.spool_or_queue(entry, now),
+            None => self.queue.push(entry).map(Evicted::from).map_err(drop),
+        };
+        let Ok(evicted) = placed else { return Err(self.refuse(Refusal::QueueFull)) };
         self.last_sequence = sequence;
         self.stats.accepted += 1;
-        self.stats.count_dropped(DropReason::QueueFull, evicted.len() as u64);
-        let ended = if evicted.is_empty() { Vec::new() } else { self.tick_off(&evicted, now) };
-        let wake = self.queue.len() >= self.wake_events || self.queue.waiting_bytes() >= self.wake_bytes;
+        self.stats.count_dropped(DropReason::QueueFull, evicted.len());
+        let ended = if evicted.is_empty() { Vec::new() } else { self.tick_off(evicted.ranges(), now) };
+        let wake = self.queue.len() >= self.wake_events
+            || self.queue.waiting_bytes() >= self.wake_bytes
+            || self.spool.as_mut().is_some_and(Spooled::wakes);
         if wake {
             // Once is enough until the worker has looked.
             (self.wake_events, self.wake_bytes) = (usize::MAX, usize::MAX);
@@ -146,7 +191,7 @@ impl Ledger {
     /// What comes next; arms the wake-up that [`Ledger::accept`] gives.
     pub fn plan(&mut self, config: &Config, envelope: usize, now: Duration) -> Plan {
         let busy = self.in_flight.len() >= config.max_concurrent_requests;
-        let mut due_at = self.waiters.iter().filter_map(|waiter| waiter.deadline).min();
+        let mut due_at = self.waiters.next_deadline();
         if busy {
             (self.wake_events, self.wake_bytes) = (usize::MAX, usize::MAX);
         } else {
@@ -154,13 +199,13 @@ impl Ledger {
             self.wake_events = if self.queue.is_empty() { 1 } else { threshold.events };
             self.wake_bytes = MAX_BATCH_BYTES - envelope;
             if let Some(oldest) = self.queue.oldest() {
-                let interval = Duration::from_millis(oldest.accepted_at_ms) + config.flush_interval;
+                let interval = now + config.flush_interval.saturating_sub(age(oldest, now));
                 let relaxed = threshold.relaxes_in.map(|left| now + left);
                 due_at = [due_at, relaxed, Some(interval)].into_iter().flatten().min();
             }
         }
         Plan {
-            finished: self.closing && self.pending() == 0,
+            finished: self.closing && self.outstanding() == 0,
             due_in: due_at.map(|due| due.saturating_sub(now)),
         }
     }
@@ -182,8 +227,7 @@ impl Ledger {
         self.stats.delivered += batch.entries().len() as u64;
         self.last_success = Some(now);
         self.stats.consecutive_failures = 0;
-        self.release(batch.entries());
-        self.tick_off(batch.entries(), now)
+        self.settle(batch.entries(), now)
     }
 
     /// The first `count` events of the batch are given up; the rest stays in flight.
@@ -196,8 +240,7 @@ impl Ledger {
         }
         let gone = batch.entries().get(..count).unwrap_or(batch.entries());
         self.stats.count_dropped(reason, gone.len() as u64);
-        self.release(gone);
-        self.tick_off(gone, now)
+        self.settle(gone, now)
     }
 
     /// Counts one attempt.
@@ -226,13 +269,13 @@ impl Ledger {
         let waiter = Waiter {
             id,
             up_to: self.last_sequence,
-            remaining: self.pending(),
+            remaining: self.outstanding(),
             since: now,
             deadline: timeout.map(|timeout| now + timeout),
             closes,
         };
         if waiter.remaining == 0 {
-            return Some(self.end(&waiter, now));
+            return Some(waiter.end(self.stats(now), now));
         }
         self.waiters.push(waiter);
         None
@@ -249,48 +292,51 @@ impl Ledger {
         self.flush_up_to = self.last_sequence;
     }
 
-    /// Ends the flushes whose time is up. When one of them closes the client, all that is pending is
-    /// abandoned: it is handed back in that flush's report and counted as dropped from then on.
-    pub fn expire(&mut self, now: Duration) -> (Vec<Ended>, Option<Vec<Batch>>) {
-        let is_due = |waiter: &Waiter| waiter.deadline.is_some_and(|deadline| deadline <= now);
-        let (due, open): (Vec<_>, Vec<_>) = std::mem::take(&mut self.waiters).into_iter().partition(is_due);
-        self.waiters = open;
-        let closes = due.iter().any(|waiter| waiter.closes);
-        let mut ended: Vec<_> = due.iter().map(|waiter| self.end(waiter, now)).collect();
-        if !closes {
-            return (ended, None);
+    /// Ends the flushes whose time is up. When one of them closes the client, what is pending is abandoned: what the
+    /// spool has stays there, the rest is handed back in that flush's report and counted as dropped from then on.
+    pub fn expire(&mut self, now: Duration) -> (Vec<Ended>, Option<Abandoned>) {
+        let due = self.waiters.take_due(now);
+        if !due.iter().any(|waiter| waiter.closes) {
+            let stats = self.stats(now);
+            return (due.iter().map(|waiter| waiter.end(stats.clone(), now)).collect(), None);
         }
-        let (abandoned, others) = self.abandon(now);
-        let unflushed =
-            || abandoned.iter().flat_map(Batch::entries).map(|entry| entry.bytes.clone()).collect();
-        for (waiter, end) in due.iter().zip(&mut ended).filter(|(waiter, _)| waiter.closes) {
-            debug_assert_eq!(waiter.id, end.id);
-            end.report.unflushed = unflushed();
+        let kept = self.leave_spooled(now);
+        let stats = self.stats(now);
+        let mut ended: Vec<_> = due.iter().map(|waiter| waiter.end(stats.clone(), now)).collect();
+        let abandoned = self.abandon(kept, now);
+        for (_, end) in due.iter().zip(&mut ended).filter(|(waiter, _)| waiter.closes) {
+            end.report.unflushed = abandoned.lost.iter().map(|letter| letter.bytes.clone()).collect();
         }
-        ended.extend(others);
         (ended, Some(abandoned))
     }
 
     /// Gives up everything pending, oldest first.
-    pub fn abandon(&mut self, now: Duration) -> (Vec<Batch>, Vec<Ended>) {
-        let mut abandoned: Vec<_> = std::mem::take(&mut self.in_flight).into_values().collect();
-        self.last_batch += 1;
-        abandoned.push(Batch::new(self.last_batch, self.queue.take(usize::MAX)));
-        abandoned.sort_by_key(|batch| batch.entries().first().map_or(u64::MAX, |entry| entry.sequence));
-        let mut ended = Vec::new();
-        for batch in &abandoned {
-            self.stats.count_dropped(DropReason::Unflushed, batch.entries().len() as u64);
-            self.release(batch.entries());
-            ended.extend(self.tick_off(batch.entries(), now));
-        }
-        (abandoned, ended)
+    fn abandon(&mut self, kept: Abandoned, now: Duration) -> Abandoned {
+        let mut lost: Vec<_> = std::mem::take(&mut self.in_flight)
+            .values()
+            .flat_map(Batch::entries)
+            .map(DeadLetter::from)
+            .chain(self.queue.take(usize::MAX).iter().map(DeadLetter::from))
+            .collect();
+        lost.sort_by_key(|letter| letter.sequence);
+        self.stats.count_dropped(DropReason::Unflushed, lost.len() as u64);
+        self.queue.release(usize::MAX);
+        let mut ended = kept.ended;
+        ended.extend(self.tick_off(lost.iter().map(|letter| (letter.sequence, 1)), now));
+        Abandoned { lost, ended, ..kept }
     }
 
-    /// Accepted events whose fate is open.
+    /// Accepted events in memory whose fate is open.
     #[must_use]
     pub fn pending(&self) -> u64 {
         let in_flight: usize = self.in_flight.values().map(|batch| batch.entries().len()).sum();
         (self.queue.len() + in_flight) as u64
+    }
+
+    /// Accepted events that this client still has to deliver.
+    #[must_use]
+    pub fn outstanding(&self) -> u64 {
+        self.pending() + self.spool.as_ref().map_or(0, |spooled| spooled.spool.unread())
     }
 
     /// The counters as they are now.
@@ -298,8 +344,13 @@ impl Ledger {
     pub fn stats(&self, now: Duration) -> Stats {
         let oldest_in_flight = self.in_flight.values().filter_map(|batch| batch.entries().first());
         let oldest = oldest_in_flight.chain(self.queue.oldest()).map(|entry| age(entry, now)).max();
+        let oldest = oldest.max(self.spool.as_ref().and_then(|spooled| spooled.oldest_age(now)));
         Stats {
             pending: self.pending(),
+            spooled: self.spool.as_ref().map_or(0, Spooled::events),
+            recovered: self.spool.as_ref().map_or(0, |spooled| spooled.spool.recovered()),
+            spool: self.spool.as_ref().map_or(SpoolState::Off, Spooled::state),
+            spool_bytes: self.spool.as_ref().map_or(0, |spooled| spooled.spool.bytes()),
             in_flight: self.in_flight.len() as u64,
             queue_bytes: self.queue.charged() as u64,
             last_success_age_ms: self.last_success.map(|then| milliseconds(now.saturating_sub(then))),
@@ -313,32 +364,41 @@ impl Ledger {
         batch::threshold(config.flush_at, config.max_batch_events, since_last)
     }
 
-    fn release(&mut self, entries: &[Entry]) {
+    /// These events of batches are over: their room is free, on disk too.
+    fn settle(&mut self, entries: &[Entry], now: Duration) -> Vec<Ended> {
         self.queue.release(entries.iter().map(Entry::cost).sum());
-    }
-
-    /// Tells the waiters that these events are settled.
-    fn tick_off(&mut self, entries: &[Entry], now: Duration) -> Vec<Ended> {
-        for waiter in &mut self.waiters {
-            let settled = entries.iter().filter(|entry| entry.sequence <= waiter.up_to).count();
-            waiter.remaining = waiter.remaining.saturating_sub(settled as u64);
+        if let Some(Spooled { spool, .. }) = &mut self.spool {
+            spool.settle(entries.iter().map(|entry| entry.sequence));
         }
-        let over = |waiter: &Waiter| waiter.remaining == 0;
-        let (over, open): (Vec<_>, Vec<_>) = std::mem::take(&mut self.waiters).into_iter().partition(over);
-        self.waiters = open;
-        over.iter().map(|waiter| self.end(waiter, now)).collect()
+        self.tick_off(entries.iter().map(|entry| (entry.sequence, 1)), now)
     }
 
-    fn end(&self, waiter: &Waiter, now: Duration) -> Ended {
-        let duration = now.saturating_sub(waiter.since);
-        Ended { id: waiter.id, report: Report { stats: self.stats(now), duration, unflushed: Vec::new() } }
+    /// Tells the waiters that these ranges of events are over.
+    fn tick_off(&mut self, ranges: impl Iterator<Item = (u64, u64)>, now: Duration) -> Vec<Ended> {
+        let over = self.waiters.tick_off(ranges);
+        if over.is_empty() {
+            return Vec::new();
+        }
+        let stats = self.stats(now);
+        over.iter().map(|waiter| waiter.end(stats.clone(), now)).collect()
+    }
+}
+
+impl From<Vec<Entry>> for Evicted {
+    fn from(entries: Vec<Entry>) -> Self {
+        Self { entries, unread: Vec::new() }
     }
 }
 
 fn age(entry: &Entry, now: Duration) -> Duration {
-    now.saturating_sub(Duration::from_millis(entry.accepted_at_ms))
+    let age = signed_milliseconds(now).saturating_sub(entry.accepted_at_ms);
+    Duration::from_millis(u64::try_from(age).unwrap_or_default())
 }
 
 fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn signed_milliseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

@@ -1,0 +1,548 @@
+//! The queue on disk: a log of segments in a directory of this instance's own.
+//!
+//! An event is appended before it is accepted and acknowledged once it is settled; a segment goes when all of it is.
+//! What an ended process left behind is adopted by the next. [`Spool`] belongs behind the ledger's lock and does
+//! nothing slow; [`keeper`] does what can wait, on the engine's thread. `docs/RELIABILITY.md` says what this promises.
+
+pub mod books;
+pub mod cipher;
+pub mod dead_letters;
+pub mod disk;
+pub mod home;
+pub mod inspect;
+pub mod keeper;
+pub mod reader;
+pub mod record;
+pub mod writer;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use ring::digest::{SHA256, digest};
+
+use crate::config::{Durability, Secret, SpoolConfig};
+use books::{Adopted, Books, Chore, ReadPlan, SegmentId};
+use cipher::Keyring;
+use disk::{Disk, LogFile};
+use home::{Home, segment_file};
+use record::RECORD_OVERHEAD;
+use writer::Writer;
+
+/// A segment is closed at this size, or at a sixteenth of what the spool may hold.
+const SEGMENT_BYTES: u64 = 4 * 1024 * 1024;
+/// How long to leave a failing disk alone.
+const RETRY: Duration = Duration::from_secs(5);
+/// How often to make sure that the files still have names.
+const WATCH: Duration = Duration::from_millis(100);
+
+/// What a spool is told once.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The directory of all instances with this write key.
+    pub directory: PathBuf,
+    /// Bytes that segments may hold.
+    pub max_bytes: u64,
+    /// Bytes at which a segment is closed.
+    pub segment_bytes: u64,
+    /// What an accepted event survives.
+    pub durability: Durability,
+    /// Encryption.
+    pub keyring: Keyring,
+    /// The wall clock when the client's monotonic clock was at zero.
+    pub epoch: SystemTime,
+}
+
+impl Settings {
+    /// The settings for a source. Its directory is named by a digest: neither key nor host is in the spool.
+    #[must_use]
+    pub fn new(config: &SpoolConfig, write_key: &Secret<String>, epoch: SystemTime) -> Self {
+        let hash = digest(&SHA256, write_key.expose().as_bytes());
+        let name: String = hash.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        Self {
+            directory: config.directory.join(name),
+            max_bytes: config.max_bytes,
+            segment_bytes: SEGMENT_BYTES.min(config.max_bytes / 16),
+            durability: config.durability,
+            keyring: Keyring::new(&config.encryption_keys),
+            epoch,
+        }
+    }
+
+    /// A moment of the client's monotonic clock as milliseconds since 1970. Jumps of the wall clock do not move it.
+    #[must_use]
+    pub fn wall(&self, elapsed: Duration) -> u64 {
+        let since = self.epoch.duration_since(UNIX_EPOCH).unwrap_or_default() + elapsed;
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// Why an event could not be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotWritten {
+    /// The spool holds `maxBytes`.
+    Full,
+    /// The disk fails; memory takes over.
+    Degraded,
+}
+
+/// Whether the disk can be relied on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Ready,
+    /// Events are only in memory until the disk is tried again.
+    Degraded {
+        retry_at: Duration,
+    },
+    /// The disk is back; from this moment on, what came meanwhile is written.
+    CatchingUp {
+        from: Duration,
+    },
+}
+
+/// The spool of one client, as the ledger sees it.
+pub struct Spool {
+    settings: Arc<Settings>,
+    disk: Arc<dyn Disk>,
+    books: Books,
+    home: Option<Home>,
+    writer: Option<(SegmentId, Writer)>,
+    last_number: u64,
+    state: State,
+    fault: Option<io::Error>,
+    watched_at: Duration,
+    unsynced: Unsynced,
+    synced_up_to: u64,
+    /// A group commit is under way, or somebody has been woken to start one.
+    syncing: bool,
+    recovered: u64,
+}
+
+/// What a power loss could still take.
+#[derive(Clone, Default)]
+struct Unsynced {
+    files: Vec<(SegmentId, Arc<dyn LogFile>)>,
+    directories: Vec<PathBuf>,
+    up_to: u64,
+}
+
+/// One group commit.
+pub struct SyncJob {
+    disk: Arc<dyn Disk>,
+    unsynced: Unsynced,
+}
+
+impl SyncJob {
+    /// Blocks until the disk has everything.
+    ///
+    /// # Errors
+    /// As the file system says.
+    pub fn run(self) -> io::Result<u64> {
+        for (_, file) in &self.unsynced.files {
+            file.sync()?;
+        }
+        for directory in &self.unsynced.directories {
+            self.disk.sync_directory(directory)?;
+        }
+        Ok(self.unsynced.up_to)
+    }
+}
+
+impl Spool {
+    /// Opens a spool. A disk that refuses does not refuse the start: the spool begins degraded and tries again.
+    #[must_use]
+    pub fn open(settings: Arc<Settings>, disk: Arc<dyn Disk>, now: Duration) -> Self {
+        let mut spool = Self {
+            settings,
+            disk,
+            books: Books::default(),
+            home: None,
+            writer: None,
+            last_number: 0,
+            state: State::Ready,
+            fault: None,
+            watched_at: now,
+            unsynced: Unsynced::default(),
+            synced_up_to: 0,
+            syncing: false,
+            recovered: 0,
+        };
+        if let Err(error) = spool.enter_home() {
+            spool.degrade(error, now);
+        }
+        spool
+    }
+
+    fn enter_home(&mut self) -> io::Result<PathBuf> {
+        if let Some(home) = &self.home {
+            return Ok(home.path.clone());
+        }
+        let directory = self.settings.directory.clone();
+        let parent = directory.parent().map(Path::to_path_buf);
+        if let Some(parent) = &parent {
+            self.disk.prepare(parent)?;
+        }
+        let home = Home::create(&*self.disk, &directory)?;
+        let path = home.path.clone();
+        self.home = Some(home);
+        self.unsynced.directories.extend(parent.into_iter().chain([directory]));
+        Ok(path)
+    }
+
+    fn degrade(&mut self, error: io::Error, now: Duration) {
+        self.writer = None;
+        self.state = State::Degraded { retry_at: now + RETRY };
+        self.fault = Some(error);
+    }
+
+    /// Writes an event. Once this returns, it survives the process.
+    ///
+    /// # Errors
+    /// [`NotWritten`]; the disk is as if nothing had been tried.
+    pub fn append(
+        &mut self,
+        sequence: u64,
+        accepted_at: u64,
+        event: &[u8],
+        now: Duration,
+    ) -> Result<u64, NotWritten> {
+        if matches!(self.state, State::Degraded { .. }) {
+            return Err(NotWritten::Degraded);
+        }
+        if self.books.bytes() + (RECORD_OVERHEAD + event.len()) as u64 > self.settings.max_bytes {
+            return Err(NotWritten::Full);
+        }
+        self.write(sequence, accepted_at, event, now).map_err(|error| {
+            self.degrade(error, now);
+            NotWritten::Degraded
+        })
+    }
+
+    fn write(&mut self, sequence: u64, accepted_at: u64, event: &[u8], now: Duration) -> io::Result<u64> {
+        self.watch(now)?;
+        if self.writer.as_ref().is_some_and(|(_, writer)| writer.length() >= self.settings.segment_bytes) {
+            self.writer = None;
+        }
+        if self.writer.is_none() {
+            self.writer = Some(self.begin_segment(now)?);
+        }
+        let Some((id, writer)) = &mut self.writer else { return Err(io::ErrorKind::NotFound.into()) };
+        let before = writer.length();
+        let offset = writer.append(sequence, accepted_at, event, &self.settings.keyring)?;
+        self.books.record(sequence, *id, writer.length() - before);
+        self.unsynced.up_to = self.unsynced.up_to.max(sequence);
+        if self.settings.durability == Durability::Power
+            && self.unsynced.files.last().is_none_or(|(last, _)| last != id)
+        {
+            self.unsynced.files.push((*id, Arc::clone(writer.file())));
+        }
+        Ok(offset)
+    }
+
+    fn begin_segment(&mut self, now: Duration) -> io::Result<(SegmentId, Writer)> {
+        let home = self.enter_home()?;
+        self.last_number += 1;
+        let number = self.last_number;
+        let path = home.join(segment_file(number));
+        let created_at = self.settings.wall(now);
+        let writer = Writer::create(&*self.disk, &path, number, created_at, &self.settings.keyring)?;
+        if self.settings.durability == Durability::Power {
+            self.unsynced.directories.push(home);
+        } else {
+            self.unsynced.directories.clear();
+        }
+        Ok((self.books.open(path, number, writer.length(), created_at), writer))
+    }
+
+    /// Now and then: is the file that we write still in its directory?
+    fn watch(&mut self, now: Duration) -> io::Result<()> {
+        if now < self.watched_at + WATCH {
+            return Ok(());
+        }
+        self.watched_at = now;
+        match &self.writer {
+            Some((_, writer)) if !writer.file().is_linked()? => {
+                Err(io::Error::new(io::ErrorKind::NotFound, "the spool directory was deleted"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The event just written at this offset is kept on disk only.
+    pub fn postpone(&mut self, sequence: u64, offset: u64) {
+        if let Some((id, _)) = &self.writer {
+            self.books.postpone(sequence, *id, offset);
+        }
+    }
+
+    /// These events need no disk any more.
+    pub fn settle(&mut self, sequences: impl Iterator<Item = u64>) {
+        self.books.settle(sequences);
+        self.drop_reclaimed_writer();
+    }
+
+    fn drop_reclaimed_writer(&mut self) {
+        if self.writer.as_ref().is_some_and(|(id, _)| !self.books.has(*id)) {
+            self.writer = None;
+        }
+        let books = &self.books;
+        self.unsynced.files.retain(|(id, _)| books.has(*id));
+    }
+
+    /// Chooses a segment to give up, with the events that were only there; [`Spool::discard`] then removes it.
+    pub fn evict(&mut self, busy: impl Iterator<Item = u64>) -> Option<(SegmentId, Vec<ReadPlan>)> {
+        let busy: std::collections::BTreeSet<_> =
+            busy.filter_map(|sequence| self.books.segment_of(sequence)).collect();
+        self.books.evict(|id| busy.contains(&id))
+    }
+
+    /// Removes an evicted segment.
+    pub fn discard(&mut self, id: SegmentId) {
+        self.books.discard(id);
+        self.drop_reclaimed_writer();
+    }
+
+    /// Tries a failing disk again once its time has come. Returns the events that are lost because they were only
+    /// there. On success the ledger writes what is in memory only and then says [`Spool::caught_up`].
+    pub fn retry(&mut self, now: Duration) -> Vec<ReadPlan> {
+        match self.state {
+            State::Degraded { retry_at } if retry_at <= now => {}
+            _ => return Vec::new(),
+        }
+        let lost = self.look_after_home();
+        self.state = State::CatchingUp { from: now };
+        self.watched_at = now;
+        match self.begin_segment(now) {
+            Ok(writer) => self.writer = Some(writer),
+            // The same trouble as before is no news.
+            Err(_) => self.state = State::Degraded { retry_at: now + RETRY },
+        }
+        lost
+    }
+
+    /// Strikes out what is no longer in our directory.
+    fn look_after_home(&mut self) -> Vec<ReadPlan> {
+        let Some(home) = &self.home else { return Vec::new() };
+        let names = match self.disk.list(&home.path) {
+            Ok(items) => items.into_iter().map(|item| home.path.join(item.name)).collect(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(_) => return Vec::new(),
+        };
+        if names.is_empty() {
+            self.home = None;
+        }
+        let gone: Vec<_> =
+            self.books.own_segments().filter(|(_, path)| !names.contains(path)).map(|(id, _)| id).collect();
+        gone.into_iter().flat_map(|id| self.books.lose(id)).collect()
+    }
+
+    /// Everything in memory is on disk again.
+    pub fn caught_up(&mut self) {
+        if matches!(self.state, State::CatchingUp { .. }) {
+            self.state = State::Ready;
+        }
+    }
+
+    /// There is no room for what is in memory only.
+    pub fn catch_up_later(&mut self, now: Duration) {
+        if matches!(self.state, State::CatchingUp { .. }) {
+            self.state = State::CatchingUp { from: now + RETRY };
+        }
+    }
+
+    /// Whether the disk is back and the ledger has to write what is in memory only.
+    #[must_use]
+    pub fn is_catching_up(&self, now: Duration) -> bool {
+        matches!(self.state, State::CatchingUp { from } if from <= now)
+    }
+
+    /// Whether events are written.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.state == State::Ready
+    }
+
+    /// When to try a failing disk again.
+    #[must_use]
+    pub const fn retry_at(&self) -> Option<Duration> {
+        match self.state {
+            State::Degraded { retry_at } => Some(retry_at),
+            State::CatchingUp { from } => Some(from),
+            State::Ready => None,
+        }
+    }
+
+    /// Whether something went wrong since the last time somebody asked.
+    #[must_use]
+    pub const fn has_fault(&self) -> bool {
+        self.fault.is_some()
+    }
+
+    /// What went wrong since the last time somebody asked.
+    pub const fn take_fault(&mut self) -> Option<io::Error> {
+        self.fault.take()
+    }
+
+    /// Something else than writing failed.
+    pub fn failed(&mut self, error: io::Error, now: Duration) {
+        if self.state == State::Ready {
+            self.degrade(error, now);
+        }
+    }
+
+    /// Whether somebody should be woken for a group commit; true once for each.
+    pub fn wakes_for_sync(&mut self) -> bool {
+        let wakes = self.settings.durability == Durability::Power && !self.syncing;
+        self.syncing |= wakes;
+        wakes
+    }
+
+    /// The next group commit, when there is something to commit.
+    pub fn take_sync(&mut self) -> Option<SyncJob> {
+        let has_work =
+            self.settings.durability == Durability::Power && self.unsynced.up_to > self.synced_up_to;
+        self.syncing = has_work;
+        if !has_work {
+            return None;
+        }
+        let up_to = self.unsynced.up_to;
+        let mut unsynced = std::mem::replace(&mut self.unsynced, Unsynced { up_to, ..Unsynced::default() });
+        unsynced.directories.dedup();
+        Some(SyncJob { disk: Arc::clone(&self.disk), unsynced })
+    }
+
+    /// A group commit is over. Returns whether it succeeded, and up to which sequence events are concerned.
+    pub fn synced(&mut self, result: io::Result<u64>, now: Duration) -> (bool, u64) {
+        self.syncing = false;
+        match result {
+            Ok(up_to) => {
+                self.synced_up_to = self.synced_up_to.max(up_to);
+                (true, up_to)
+            }
+            // What the kernel could not write may be gone from its cache, and a second call would claim success:
+            // these files are neither written nor synced again.
+            Err(error) => {
+                self.synced_up_to = self.unsynced.up_to;
+                self.unsynced.files.clear();
+                self.degrade(error, now);
+                (false, self.synced_up_to)
+            }
+        }
+    }
+
+    /// Whether an event is as safe as `durability` promises: `None` while that is being seen to.
+    #[must_use]
+    pub fn is_persisted(&self, sequence: u64) -> Option<bool> {
+        if !self.books.covers(sequence) {
+            return Some(false);
+        }
+        (self.settings.durability == Durability::Process || sequence <= self.synced_up_to).then_some(true)
+    }
+
+    /// Takes in a segment of an ended process; its events get sequences from `first` on.
+    pub fn adopt(&mut self, adopted: Adopted, first: u64) {
+        self.recovered += adopted.events();
+        self.books.adopt(adopted, first);
+    }
+
+    /// Gives the directory back when nothing is in it. It is made again when it is needed.
+    pub fn leave_home_if_empty(&mut self) -> Option<Home> {
+        if self.books.own_segments().next().is_some() {
+            return None;
+        }
+        self.writer = None;
+        self.home.take()
+    }
+
+    /// Lets go of everything on disk; it stays for the next process.
+    pub fn close(&mut self) {
+        self.writer = None;
+        self.home = None;
+    }
+
+    /// The directory of this instance.
+    #[must_use]
+    pub fn home(&self) -> Option<&Path> {
+        self.home.as_ref().map(|home| home.path.as_path())
+    }
+
+    /// Events of ended processes that were taken in.
+    #[must_use]
+    pub const fn recovered(&self) -> u64 {
+        self.recovered
+    }
+
+    /// Whether an event is on disk.
+    #[must_use]
+    pub fn covers(&self, sequence: u64) -> bool {
+        self.books.covers(sequence)
+    }
+
+    /// Events that are on disk only.
+    #[must_use]
+    pub fn unread(&self) -> u64 {
+        self.books.unread()
+    }
+
+    /// Whether no event is on disk only.
+    #[must_use]
+    pub fn all_read(&self) -> bool {
+        self.books.all_read()
+    }
+
+    /// When the oldest event on disk only was accepted, in milliseconds since 1970.
+    #[must_use]
+    pub fn oldest_unread_at(&self) -> Option<u64> {
+        self.books.oldest_unread_at()
+    }
+
+    /// Bytes of all segments.
+    #[must_use]
+    pub const fn bytes(&self) -> u64 {
+        self.books.bytes()
+    }
+
+    /// What to read next.
+    #[must_use]
+    pub fn next_unread(&self) -> Option<ReadPlan> {
+        self.books.next_unread()
+    }
+
+    /// The first `count` events of a plan were read. False when they are no longer waited for.
+    pub fn was_read(&mut self, plan: &ReadPlan, count: u64, offset: u64) -> bool {
+        self.books.was_read(plan, count, offset)
+    }
+
+    /// Leaves what is on disk only to the next process.
+    pub fn leave_backlog(&mut self) -> Vec<ReadPlan> {
+        self.books.leave_backlog()
+    }
+
+    /// The segment that an event is in.
+    #[must_use]
+    pub fn segment_of(&self, sequence: u64) -> Option<SegmentId> {
+        self.books.segment_of(sequence)
+    }
+
+    /// Whether something is to be done on disk.
+    #[must_use]
+    pub const fn has_chores(&self) -> bool {
+        self.books.has_chores()
+    }
+
+    /// Takes what is to be done on disk.
+    pub fn take_chores(&mut self) -> Vec<Chore> {
+        self.books.take_chores()
+    }
+}
+
+impl std::fmt::Debug for Spool {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Spool")
+            .field("state", &self.state)
+            .field("books", &self.books)
+            .finish_non_exhaustive()
+    }
+}
