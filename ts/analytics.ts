@@ -96,8 +96,8 @@ export class Analytics extends Emitter<AnalyticsEvents> {
       if (client !== undefined) client.#readMail();
     };
     this.#engine = start(engineOptions, wake, logLevel, httpClient !== undefined);
-    this.#persistence = new Persistence(this.#engine, () => this.#tellInterest());
-    this.deliver = deliverThrough((...call) => void this.#call(...call), this.#persistence, this);
+    this.#persistence = this.#persistenceOf(this.#engine);
+    this.deliver = this.#deliveries();
     // As in analytics-node, methods can be taken off the object.
     for (const method of EVENT_TYPES) this[method] = this[method].bind(this) as never;
     this.flush = this.flush.bind(this);
@@ -386,6 +386,15 @@ export class Analytics extends Emitter<AnalyticsEvents> {
       return report;
     };
     return heldOpen(flush(), this);
+  }
+
+  // Methods of their own: a function made in the constructor would make `wake` above hold on to the client.
+  #persistenceOf(engine: Engine): Persistence {
+    return new Persistence(engine, () => this.#tellInterest());
+  }
+
+  #deliveries(): Deliver {
+    return deliverThrough((...call) => void this.#call(...call), this.#persistence, this);
   }
 
   #readMail(): void {

@@ -35,12 +35,11 @@ export function deliverThrough(call: Call, persistence: Persistence, owner: obje
         call(type, params, {
           accepted: (sequence) => persistence.watch(sequence, stored),
           delivered: ({ event, attempts }) => resolve({ messageId: String(event.messageId), attempts }),
-          failed: (error) => {
-            reject(error);
-            stored.reject(error);
-          },
+          failed: reject,
         });
       });
+      // Where the disk was never asked, the event's end is the answer.
+      fate.then(() => stored.resolve(), stored.reject);
       // Nobody has to look at it.
       stored.promise.catch(() => {});
       return Object.assign(heldOpen(fate, owner), { persisted: heldOpen(stored.promise, owner) });

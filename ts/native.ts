@@ -1,11 +1,26 @@
 /** The engine as the face sees it. The only file that loads the addon. */
-import { NativeClient, checkOptions, enqueue, type OptionProblem } from '../index.js';
+import {
+  NativeClient,
+  checkOptions,
+  enqueue,
+  exportSegment,
+  inspectSegment,
+  listSpool,
+  type OptionProblem,
+} from '../index.js';
 
 /** Bits that {@link Engine.enqueue} adds to the index of the event type. */
 export const FLAG = { context: 8, messageId: 16, timestamp: 32, integrations: 64, tracked: 128 } as const;
 
 /** Bits of {@link Engine.setInterest}. */
-export const INTEREST = { delivered: 1, dropped: 2, requests: 4, responses: 8, drained: 16, persisted: 32 } as const;
+export const INTEREST = {
+  delivered: 1,
+  dropped: 2,
+  requests: 4,
+  responses: 8,
+  drained: 16,
+  persisted: 32,
+} as const;
 
 /** Event types in the order of their numbers at the border. */
 export const EVENT_TYPES = ['identify', 'track', 'page', 'screen', 'group', 'alias'] as const;
@@ -98,4 +113,4 @@ class NativeEngine extends NativeClient implements Engine {
 
 export const startNative: StartEngine = (...settings) => new NativeEngine(...settings);
 
-export { checkOptions, type OptionProblem };
+export { checkOptions, exportSegment, inspectSegment, listSpool, type OptionProblem };
