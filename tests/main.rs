@@ -17,5 +17,8 @@ mod compression;
 mod flushing;
 mod pauses;
 mod response_table;
+mod spool_damage;
+mod spool_kill;
+mod spool_model;
 mod support;
 mod transports;

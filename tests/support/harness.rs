@@ -31,7 +31,14 @@ pub struct Memory {
 
 impl Observer for Memory {
     fn interest(&self) -> Interest {
-        Interest { delivered: true, dropped: true, requests: true, responses: true, drained: true }
+        Interest {
+            delivered: true,
+            dropped: true,
+            requests: true,
+            responses: true,
+            drained: true,
+            persisted: true,
+        }
     }
 
     fn notify(&self, notice: Notice) {

@@ -179,7 +179,7 @@ impl Ledger {
         }
         let mut budget = PIECE;
         for entry in self.in_flight.values().flat_map(Batch::entries).chain(self.queue.iter()) {
-            if spool.covers(entry.sequence) {
+            if spool.is_safe(entry.sequence) {
                 continue;
             }
             if budget < entry.bytes.len() {

@@ -113,6 +113,7 @@ pub struct Books {
     runs: BTreeMap<u64, Run>,
     backlog: VecDeque<Unread>,
     last_segment: SegmentId,
+    suspects: BTreeSet<SegmentId>,
     bytes: u64,
     chores: Vec<Chore>,
 }
@@ -174,6 +175,34 @@ impl Books {
         self.run_of(sequence).is_some()
     }
 
+    /// These segments may have lost what a commit should have kept.
+    pub fn suspect(&mut self, segments: impl Iterator<Item = SegmentId>) {
+        self.suspects.extend(segments);
+    }
+
+    /// Whether an event is on disk, in a segment above suspicion.
+    #[must_use]
+    pub fn is_safe(&self, sequence: u64) -> bool {
+        self.segment_of(sequence).is_some_and(|segment| !self.suspects.contains(&segment))
+    }
+
+    /// An event is about to be recorded elsewhere: its old copy is settled.
+    pub fn take_out(&mut self, sequence: u64) {
+        let Some((first, run)) = self.run_of(sequence) else { return };
+        self.settle(std::iter::once(sequence));
+        let before = sequence - first;
+        let after = run.length - before - 1;
+        let Some(segment) = self.segments.get_mut(&run.segment) else { return };
+        self.runs.remove(&first);
+        segment.runs.remove(&first);
+        let parts =
+            [(first, before, run.first_on_disk), (sequence + 1, after, run.first_on_disk + before + 1)];
+        for (first, length, first_on_disk) in parts.into_iter().filter(|(_, length, _)| *length > 0) {
+            self.runs.insert(first, Run { length, segment: run.segment, first_on_disk });
+            segment.runs.insert(first);
+        }
+    }
+
     /// The segment that an event is in.
     #[must_use]
     pub fn segment_of(&self, sequence: u64) -> Option<SegmentId> {
@@ -215,6 +244,7 @@ impl Books {
 
     fn forget(&mut self, id: SegmentId) -> Option<Segment> {
         let segment = self.segments.remove(&id)?;
+        self.suspects.remove(&id);
         self.bytes -= segment.bytes;
         for first in &segment.runs {
             self.runs.remove(first);
@@ -416,6 +446,23 @@ mod tests {
         books.settle([7, 8].into_iter());
         let ranges = vec![Acknowledgement { first: 41, last: 41 }, Acknowledgement { first: 50, last: 50 }];
         assert_eq!(books.take_chores(), [Chore::Acknowledge("old.seg".into(), ranges)]);
+    }
+
+    #[test]
+    fn a_suspected_copy_is_replaced() {
+        let (mut books, first) = books();
+        books.suspect([first].into_iter());
+        assert!(books.covers(3) && !books.is_safe(3));
+        let second = books.open("2.seg".into(), 2, 64, 5);
+        books.take_out(3);
+        books.record(3, second, 10);
+        assert!(books.is_safe(3) && !books.is_safe(2) && books.covers(4));
+        let settled = |number| vec![Acknowledgement { first: number, last: number }];
+        assert_eq!(books.take_chores(), [Chore::Acknowledge("1.seg".into(), settled(3))]);
+        books.settle([1, 2, 3, 4, 5].into_iter());
+        let both = [Chore::Reclaim("1.seg".into()), Chore::Reclaim("2.seg".into())];
+        assert_eq!(books.take_chores(), both);
+        assert_eq!(books.bytes(), 0);
     }
 
     #[test]

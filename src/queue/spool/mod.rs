@@ -116,6 +116,8 @@ pub struct Spool {
     synced_up_to: u64,
     /// A group commit is under way, or somebody has been woken to start one.
     syncing: bool,
+    /// Segments of the group commit under way.
+    committing: Vec<SegmentId>,
     recovered: u64,
 }
 
@@ -166,6 +168,7 @@ impl Spool {
             unsynced: Unsynced::default(),
             synced_up_to: 0,
             syncing: false,
+            committing: Vec::new(),
             recovered: 0,
         };
         if let Err(error) = spool.enter_home() {
@@ -230,6 +233,7 @@ impl Spool {
         let Some((id, writer)) = &mut self.writer else { return Err(io::ErrorKind::NotFound.into()) };
         let before = writer.length();
         let offset = writer.append(sequence, accepted_at, event, &self.settings.keyring)?;
+        self.books.take_out(sequence);
         self.books.record(sequence, *id, writer.length() - before);
         self.unsynced.up_to = self.unsynced.up_to.max(sequence);
         if self.settings.durability == Durability::Power
@@ -400,8 +404,9 @@ impl Spool {
 
     /// The next group commit, when there is something to commit.
     pub fn take_sync(&mut self) -> Option<SyncJob> {
-        let has_work =
-            self.settings.durability == Durability::Power && self.unsynced.up_to > self.synced_up_to;
+        let has_work = self.settings.durability == Durability::Power
+            && self.is_ready()
+            && self.unsynced.up_to > self.synced_up_to;
         self.syncing = has_work;
         if !has_work {
             return None;
@@ -409,6 +414,7 @@ impl Spool {
         let up_to = self.unsynced.up_to;
         let mut unsynced = std::mem::replace(&mut self.unsynced, Unsynced { up_to, ..Unsynced::default() });
         unsynced.directories.dedup();
+        self.committing = unsynced.files.iter().map(|(id, _)| *id).collect();
         Some(SyncJob { disk: Arc::clone(&self.disk), unsynced })
     }
 
@@ -421,12 +427,12 @@ impl Spool {
                 (true, up_to)
             }
             // What the kernel could not write may be gone from its cache, and a second call would claim success:
-            // these files are neither written nor synced again.
+            // these files are neither written nor synced again, and what memory still has is written anew.
             Err(error) => {
-                self.synced_up_to = self.unsynced.up_to;
-                self.unsynced.files.clear();
+                let later = std::mem::take(&mut self.unsynced.files).into_iter().map(|(id, _)| id);
+                self.books.suspect(std::mem::take(&mut self.committing).into_iter().chain(later));
                 self.degrade(error, now);
-                (false, self.synced_up_to)
+                (false, self.unsynced.up_to)
             }
         }
     }
@@ -471,6 +477,12 @@ impl Spool {
     #[must_use]
     pub const fn recovered(&self) -> u64 {
         self.recovered
+    }
+
+    /// Whether an event is on disk, in a file above suspicion.
+    #[must_use]
+    pub fn is_safe(&self, sequence: u64) -> bool {
+        self.books.is_safe(sequence)
     }
 
     /// Whether an event is on disk.
