@@ -20,5 +20,6 @@ mod response_table;
 mod spool_damage;
 mod spool_kill;
 mod spool_model;
+mod spooling;
 mod support;
 mod transports;

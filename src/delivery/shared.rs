@@ -190,7 +190,7 @@ impl Shared {
     pub fn flush(&self, id: u32, timeout: Option<Duration>, closes: bool) {
         let ended = self.ledger().flush(id, timeout, closes, self.clock.elapsed());
         match ended {
-            Some(ended) => self.report_flushed(vec![ended]),
+            Some(ended) => self.conclude(vec![ended]),
             None => self.wake.notify_one(),
         }
         if closes {
@@ -210,7 +210,7 @@ impl Shared {
         match abandoned {
             Some(abandoned) => {
                 self.report_abandoned(abandoned);
-                self.report_flushed(ended);
+                self.conclude(ended);
             }
             None => self.report_flushed(ended),
         }
@@ -277,8 +277,16 @@ impl Shared {
 
     /// After events were settled: tells whoever waits for the moment.
     pub(super) fn conclude(&self, ended: Vec<Ended>) {
+        let (is_over, outstanding) = {
+            let ledger = self.ledger();
+            (ledger.is_over(), ledger.outstanding())
+        };
+        if is_over {
+            // Whoever hears that the client is closed may start the next one on the same spool.
+            self.leave_storage();
+        }
         self.settled.notify_all();
-        if self.observer.interest().drained && self.ledger().outstanding() == 0 {
+        if self.observer.interest().drained && outstanding == 0 {
             self.observer.notify(Notice::Drained);
         }
         self.report_flushed(ended);

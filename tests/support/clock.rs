@@ -11,11 +11,18 @@ pub struct SkippingClock {
     /// What was asked for, in order.
     pub pauses: Mutex<Vec<Duration>>,
     skipped: Mutex<Duration>,
+    /// How wrong the wall clock is, in seconds.
+    wall_offset: Mutex<i64>,
 }
 
 impl Default for SkippingClock {
     fn default() -> Self {
-        Self { start: Instant::now(), pauses: Mutex::default(), skipped: Mutex::default() }
+        Self {
+            start: Instant::now(),
+            pauses: Mutex::default(),
+            skipped: Mutex::default(),
+            wall_offset: Mutex::default(),
+        }
     }
 }
 
@@ -23,6 +30,11 @@ impl SkippingClock {
     /// Puts the clock forward.
     pub fn skip(&self, duration: Duration) {
         *self.skipped.lock().unwrap() += duration;
+    }
+
+    /// Sets the wall clock wrong by so many seconds.
+    pub fn set_wall_offset(&self, seconds: i64) {
+        *self.wall_offset.lock().unwrap() = seconds;
     }
 }
 
@@ -32,7 +44,10 @@ impl Clock for SkippingClock {
     }
 
     fn wall(&self) -> SystemTime {
-        SystemTime::now() + *self.skipped.lock().unwrap()
+        let offset = *self.wall_offset.lock().unwrap();
+        let right = SystemTime::now() + *self.skipped.lock().unwrap();
+        let wrong_by = Duration::from_secs(offset.unsigned_abs());
+        if offset < 0 { right - wrong_by } else { right + wrong_by }
     }
 
     fn pause(&self, duration: Duration) -> Pause {

@@ -145,15 +145,12 @@ struct SimulatedFile {
     inode: Inode,
 }
 
-struct Held(SimulatedDisk, PathBuf, u64);
+struct Held(SimulatedDisk, u64);
 
 impl Drop for Held {
     fn drop(&mut self) {
-        let mut state = self.0.state();
         // After a kill somebody else may hold it.
-        if state.locked.get(&self.1) == Some(&self.2) {
-            state.locked.remove(&self.1);
-        }
+        self.0.state().locked.retain(|_, number| *number != self.1);
     }
 }
 
@@ -180,7 +177,7 @@ impl Disk for SimulatedDisk {
         state.last_lock += 1;
         let number = state.last_lock;
         state.locked.insert(directory.to_path_buf(), number);
-        Ok(Some(Box::new(Held(self.clone(), directory.to_path_buf(), number))))
+        Ok(Some(Box::new(Held(self.clone(), number))))
     }
 
     fn create(&self, file: &Path) -> Result<Arc<dyn LogFile>> {

@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use companion_segment::delivery::notice::{Interest, Notice, Observer, Report};
 use companion_segment::delivery::transport::Transport;
 use companion_segment::delivery::transport::http::HttpTransport;
+use companion_segment::queue::spool::disk::{Disk, SystemDisk};
 use companion_segment::{Client, Environment, EventType, Options, Parts, Refusal, Stats};
 
 use super::clock::SkippingClock;
+use super::disk::SimulatedDisk;
 
 /// Options for a server under test.
 pub fn options(url: &str) -> Options {
@@ -68,14 +70,33 @@ impl Harness {
 
     /// A client that sends in another way.
     pub fn with_transport(options: Options, transport: Arc<dyn Transport>) -> Self {
+        Self::with(options, transport, Arc::new(SystemDisk), SkippingClock::default())
+    }
+
+    /// A client whose spool is on this disk.
+    pub fn on_disk(options: Options, disk: &SimulatedDisk) -> Self {
+        Self::with_clock_off_by(options, disk, 0)
+    }
+
+    /// A client whose spool is on this disk and whose wall clock is wrong by so many seconds.
+    pub fn with_clock_off_by(options: Options, disk: &SimulatedDisk, seconds: i64) -> Self {
+        let config = options.clone().build().unwrap();
+        let clock = SkippingClock::default();
+        clock.set_wall_offset(seconds);
+        Self::with(options, Arc::new(HttpTransport::new(&config).unwrap()), Arc::new(disk.clone()), clock)
+    }
+
+    fn with(
+        options: Options,
+        transport: Arc<dyn Transport>,
+        disk: Arc<dyn Disk>,
+        clock: SkippingClock,
+    ) -> Self {
         let (sender, reports) = channel();
         let memory = Arc::new(Memory { reports: Mutex::new(sender), notices: Mutex::default() });
-        let clock = Arc::new(SkippingClock::default());
-        let environment = Environment {
-            clock: Arc::clone(&clock) as _,
-            generator: fastrand::Rng::with_seed(42),
-            ..Environment::default()
-        };
+        let clock = Arc::new(clock);
+        let environment =
+            Environment { clock: Arc::clone(&clock) as _, generator: fastrand::Rng::with_seed(42), disk };
         let observer = Arc::clone(&memory) as _;
         let client = Client::start(options.build().unwrap(), environment, observer, transport, 1).unwrap();
         Self { client, clock, memory, reports }
@@ -84,6 +105,12 @@ impl Harness {
     /// Tracks an event that carries a number.
     pub fn track(&self, number: u64) -> Result<u64, Refusal> {
         self.track_text(&format!(r#"{{"userId":"u","event":"e","n":{number}}}"#))
+    }
+
+    /// Tracks an event whose fate somebody waits for.
+    pub fn track_and_wait(&self, number: u64) {
+        let text = format!(r#"{{"userId":"u","event":"e","n":{number}}}"#);
+        self.client.enqueue(text.as_bytes(), EventType::Track, Parts::default(), true).unwrap();
     }
 
     /// Tracks an event of this text.
@@ -112,10 +139,32 @@ impl Harness {
 
     /// Waits for the report of a flush.
     pub fn report(&self, id: u32) -> Report {
-        let (ended, report) = self.reports.recv_timeout(Duration::from_secs(60)).expect("the flush ends");
-        assert_eq!(ended, id);
-        assert!(report.stats.balanced(), "{:?}", report.stats);
-        report
+        loop {
+            let (ended, report) = self.reports.recv_timeout(Duration::from_secs(60)).expect("the flush ends");
+            assert!(report.stats.balanced(), "{:?}", report.stats);
+            if ended == id {
+                return report;
+            }
+        }
+    }
+
+    /// Wakes the worker, so that it sees that the clock was put forward.
+    pub fn poke(&self) {
+        self.client.flush(0, Some(Duration::ZERO), false);
+    }
+
+    /// Waits until the counters are so.
+    pub fn wait_until(&self, is_so: impl Fn(&Stats) -> bool) {
+        self.wait_for(|| is_so(&self.stats()));
+    }
+
+    /// Waits until something is so.
+    pub fn wait_for(&self, is_so: impl Fn() -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !is_so() {
+            assert!(Instant::now() < deadline, "still not so: {:?}", self.stats());
+            std::thread::yield_now();
+        }
     }
 
     /// The numbers of the delivered events, in the order of their delivery.

@@ -182,7 +182,10 @@ impl Ledger {
         }
         let count = batch::fit(self.queue.sizes(), config.max_batch_events, room);
         self.last_batch += 1;
-        let batch = Batch::new(self.last_batch, self.queue.take(count));
+        let mut entries = self.queue.take(count);
+        // Recovered events joined the queue later than they were accepted.
+        entries.sort_by_key(|entry| entry.accepted_at_ms);
+        let batch = Batch::new(self.last_batch, entries);
         self.in_flight.insert(batch.id, batch.clone());
         self.last_send = Some(now);
         Some(batch)
@@ -204,10 +207,7 @@ impl Ledger {
                 due_at = [due_at, relaxed, Some(interval)].into_iter().flatten().min();
             }
         }
-        Plan {
-            finished: self.closing && self.outstanding() == 0,
-            due_in: due_at.map(|due| due.saturating_sub(now)),
-        }
+        Plan { finished: self.is_over(), due_in: due_at.map(|due| due.saturating_sub(now)) }
     }
 
     /// Divides a batch in flight; `None` when it is a single event.
@@ -324,6 +324,12 @@ impl Ledger {
         let mut ended = kept.ended;
         ended.extend(self.tick_off(lost.iter().map(|letter| (letter.sequence, 1)), now));
         Abandoned { lost, ended, ..kept }
+    }
+
+    /// Whether the client was closed and has nothing left to do.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.closing && self.outstanding() == 0
     }
 
     /// Accepted events in memory whose fate is open.

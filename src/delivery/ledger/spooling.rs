@@ -131,9 +131,9 @@ impl Ledger {
         if !spool.was_read(plan, back.count, back.offset) {
             return Default::default();
         }
-        let zero = i64::try_from(settings.wall(Duration::ZERO)).unwrap_or(i64::MAX);
+        let epoch = i64::try_from(plan.epoch).unwrap_or(i64::MAX);
         for event in back.events {
-            let accepted_at_ms = i64::try_from(event.accepted_at).unwrap_or(i64::MAX).saturating_sub(zero);
+            let accepted_at_ms = i64::try_from(event.accepted_at).unwrap_or(i64::MAX).saturating_sub(epoch);
             let tracked = postponed.remove(&event.sequence);
             self.queue.append(Entry {
                 bytes: event.bytes,
@@ -154,6 +154,8 @@ impl Ledger {
         let Some(Spooled { spool, .. }) = &mut self.spool else { return };
         spool.adopt(adopted, self.last_sequence + 1);
         self.last_sequence += events;
+        // They have waited for long enough.
+        self.flush_up_to = self.last_sequence;
         self.stats.accepted += events + damaged;
         self.stats.count_dropped(DropReason::SpoolDamaged, damaged);
     }

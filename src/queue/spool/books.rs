@@ -20,6 +20,8 @@ struct Segment {
     unsettled: u64,
     /// When its oldest record was accepted, in milliseconds since 1970.
     oldest_at: u64,
+    /// What the wall clock that its times are compared with said when the client's monotonic clock was at zero.
+    epoch: u64,
     /// Written by this client, not adopted.
     is_own: bool,
     /// First sequences of its runs.
@@ -68,6 +70,9 @@ pub struct ReadPlan {
     pub first_on_disk: u64,
     /// How many they are.
     pub length: u64,
+    /// The moment, in milliseconds since 1970, at which the client's monotonic clock was at zero, as far as the times
+    /// in this file are concerned.
+    pub epoch: u64,
 }
 
 /// A segment of an ended process, as found.
@@ -81,6 +86,8 @@ pub struct Adopted {
     pub bytes: u64,
     /// When its oldest unsettled record was accepted, in milliseconds since 1970.
     pub oldest_at: u64,
+    /// What the wall clock, as it was when the segment was found, makes of the client's start.
+    pub epoch: u64,
     /// Its unsettled events.
     pub stretches: Vec<Stretch>,
     /// Records that can't be read any more.
@@ -120,13 +127,14 @@ pub struct Books {
 
 impl Books {
     /// Opens the page of a new segment of our own.
-    pub fn open(&mut self, path: PathBuf, number: u64, bytes: u64, now: u64) -> SegmentId {
+    pub fn open(&mut self, path: PathBuf, number: u64, bytes: u64, now: u64, epoch: u64) -> SegmentId {
         self.insert(Segment {
             path,
             number,
             bytes,
             unsettled: 0,
             oldest_at: now,
+            epoch,
             is_own: true,
             runs: BTreeSet::new(),
         })
@@ -286,6 +294,7 @@ impl Books {
             number: adopted.number,
             bytes: adopted.bytes,
             oldest_at: adopted.oldest_at,
+            epoch: adopted.epoch,
             is_own: false,
             runs: BTreeSet::new(),
         });
@@ -319,6 +328,7 @@ impl Books {
             first: unread.first,
             first_on_disk: run.first_on_disk + (unread.first - first),
             length: unread.length,
+            epoch: segment.epoch,
         })
     }
 
@@ -396,7 +406,7 @@ mod tests {
 
     fn books() -> (Books, SegmentId) {
         let mut books = Books::default();
-        let id = books.open("1.seg".into(), 1, 64, 0);
+        let id = books.open("1.seg".into(), 1, 64, 0, 0);
         for sequence in 1..=5 {
             books.record(sequence, id, 10);
         }
@@ -439,8 +449,15 @@ mod tests {
             Stretch { first_on_disk: 40, length: 2, offset: 64 },
             Stretch { first_on_disk: 50, length: 1, offset: 200 },
         ];
-        let adopted =
-            Adopted { path: "old.seg".into(), number: 9, bytes: 300, oldest_at: 1, stretches, damaged: 0 };
+        let adopted = Adopted {
+            path: "old.seg".into(),
+            number: 9,
+            bytes: 300,
+            oldest_at: 1,
+            epoch: 0,
+            stretches,
+            damaged: 0,
+        };
         books.adopt(adopted, 6);
         assert_eq!((books.unread(), books.next_unread().unwrap().first_on_disk), (3, 40));
         books.settle([7, 8].into_iter());
@@ -453,7 +470,7 @@ mod tests {
         let (mut books, first) = books();
         books.suspect([first].into_iter());
         assert!(books.covers(3) && !books.is_safe(3));
-        let second = books.open("2.seg".into(), 2, 64, 5);
+        let second = books.open("2.seg".into(), 2, 64, 5, 0);
         books.take_out(3);
         books.record(3, second, 10);
         assert!(books.is_safe(3) && !books.is_safe(2) && books.covers(4));
@@ -468,7 +485,7 @@ mod tests {
     #[test]
     fn the_oldest_idle_segment_gives_way() {
         let (mut books, first) = books();
-        let second = books.open("2.seg".into(), 2, 64, 5);
+        let second = books.open("2.seg".into(), 2, 64, 5, 0);
         books.record(6, second, 10);
         books.postpone(6, second, 64);
         let (evicted, unread) = books.evict(|id| id == first).unwrap();

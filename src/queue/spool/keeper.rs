@@ -98,6 +98,7 @@ pub struct Keeper {
     next_scan: Duration,
     has_scanned: bool,
     locked: usize,
+    is_closed: bool,
     /// Monotonic and wall clock when they were first seen to agree.
     agreed: (Duration, SystemTime),
 }
@@ -123,6 +124,7 @@ impl Keeper {
             next_scan: now.0,
             has_scanned: false,
             locked: 0,
+            is_closed: false,
             agreed: now,
         }
     }
@@ -207,7 +209,7 @@ impl Keeper {
         wall: SystemTime,
     ) -> io::Result<Option<Adopted>> {
         if self.orphans.is_empty() {
-            if now < self.next_scan {
+            if now < self.next_scan || self.is_closed {
                 return Ok(None);
             }
             self.next_scan = now + SCAN_INTERVAL;
@@ -298,6 +300,7 @@ impl Keeper {
             number,
             bytes: (bytes.len() + acknowledgements.len()) as u64,
             oldest_at: survey.oldest_at,
+            epoch: milliseconds(wall.checked_sub(now).unwrap_or(wall)),
             stretches: survey.stretches,
             damaged: survey.damaged,
         };
@@ -395,17 +398,22 @@ impl Keeper {
 
     /// Lets go of every directory that was taken over.
     pub fn close(&mut self) {
+        self.is_closed = true;
         self.estates.clear();
         self.orphans.clear();
         self.acknowledging.clear();
     }
 }
 
+fn milliseconds(wall: SystemTime) -> u64 {
+    let since = wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// How long ago a moment in milliseconds since 1970 was; nothing for one to come.
 #[must_use]
 pub fn age(accepted_at: u64, wall: SystemTime) -> Duration {
-    let now = wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    now.saturating_sub(Duration::from_millis(accepted_at))
+    Duration::from_millis(milliseconds(wall).saturating_sub(accepted_at))
 }
 
 /// What is in a segment.

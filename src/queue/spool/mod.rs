@@ -256,7 +256,10 @@ impl Spool {
         } else {
             self.unsynced.directories.clear();
         }
-        Ok((self.books.open(path, number, writer.length(), created_at), writer))
+        Ok((
+            self.books.open(path, number, writer.length(), created_at, self.settings.wall(Duration::ZERO)),
+            writer,
+        ))
     }
 
     /// Now and then: is the file that we write still in its directory?
