@@ -203,7 +203,7 @@ impl Options {
     /// `ERR_WRITE_KEY_MISSING`, or `ERR_OPTION_INVALID` with the field and what it may be.
     pub fn build(self) -> Result<Config, Error> {
         let explicit_flush_at = self.flush_at.is_some();
-        let spool = self.spool.map(spool).transpose()?;
+        let spool = self.spool.as_ref().map(spool).transpose()?;
         // What is safe on disk is not given up for a long outage, only for its age.
         let (patience, max_age_s) = if spool.is_some() {
             (Duration::MAX, SEVEN_DAYS_S)
@@ -363,7 +363,7 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
-fn spool(options: SpoolOptions) -> Result<SpoolConfig, Error> {
+fn spool(options: &SpoolOptions) -> Result<SpoolConfig, Error> {
     if options.directory.trim().is_empty() || options.directory.contains('\0') {
         return Err(Error::option("spool.directory", "the path of a local directory"));
     }

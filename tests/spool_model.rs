@@ -112,7 +112,7 @@ impl Model {
             Action::Settle { skip, count } => {
                 // What is on disk only is read before it can be settled.
                 self.life.read_back();
-                if !self.life.spool.all_read() {
+                if !self.life.spool.books().all_read() {
                     return;
                 }
                 for id in self.life.settle(skip.into(), count.into()) {

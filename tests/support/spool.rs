@@ -113,11 +113,11 @@ impl Life {
             }
         }
         self.now += SCAN_INTERVAL;
-        while let Some(plan) = self.spool.next_unread() {
+        while let Some(plan) = self.spool.books().next_unread() {
             let Ok(back) = self.keeper.read(&plan, 2_000) else { break };
             self.damaged += back.lost.len() as u64;
             self.spool.settle(back.lost.iter().copied());
-            assert!(self.spool.was_read(&plan, back.count, back.offset) && back.count > 0);
+            assert!(self.spool.books_mut().was_read(&plan, back.count, back.offset) && back.count > 0);
             for event in back.events {
                 self.open.insert(event.sequence, id_of(&event.bytes));
             }
@@ -142,9 +142,9 @@ impl Life {
 
     /// Reads back what is on disk only, and checks it against what was accepted.
     pub fn read_back(&mut self) {
-        while let Some(plan) = self.spool.next_unread() {
+        while let Some(plan) = self.spool.books().next_unread() {
             let Ok(back) = self.keeper.read(&plan, 500) else { return };
-            assert!(self.spool.was_read(&plan, back.count, back.offset) && back.count > 0);
+            assert!(self.spool.books_mut().was_read(&plan, back.count, back.offset) && back.count > 0);
             for event in &back.events {
                 assert_eq!(self.open[&event.sequence], id_of(&event.bytes));
             }
@@ -165,7 +165,7 @@ impl Life {
 
     /// Acknowledges and reclaims.
     pub fn tidy(&mut self) {
-        let chores = self.spool.take_chores();
+        let chores = self.spool.books_mut().take_chores();
         // What fails is repeated by the next life.
         drop(self.keeper.perform(chores));
     }
@@ -183,7 +183,7 @@ impl Life {
         self.spool.retry(self.now);
         self.read_back();
         for (sequence, id) in &self.open {
-            if !self.spool.is_safe(*sequence)
+            if !self.spool.books().is_safe(*sequence)
                 && self.spool.append(*sequence, self.wall, &payload(*id), self.now).is_err()
             {
                 return;

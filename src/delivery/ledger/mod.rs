@@ -342,7 +342,7 @@ impl Ledger {
     /// Accepted events that this client still has to deliver.
     #[must_use]
     pub fn outstanding(&self) -> u64 {
-        self.pending() + self.spool.as_ref().map_or(0, |spooled| spooled.spool.unread())
+        self.pending() + self.spool.as_ref().map_or(0, |spooled| spooled.spool.books().unread())
     }
 
     /// The counters as they are now.
@@ -356,7 +356,7 @@ impl Ledger {
             spooled: self.spool.as_ref().map_or(0, Spooled::events),
             recovered: self.spool.as_ref().map_or(0, |spooled| spooled.spool.recovered()),
             spool: self.spool.as_ref().map_or(SpoolState::Off, Spooled::state),
-            spool_bytes: self.spool.as_ref().map_or(0, |spooled| spooled.spool.bytes()),
+            spool_bytes: self.spool.as_ref().map_or(0, |spooled| spooled.spool.books().bytes()),
             in_flight: self.in_flight.len() as u64,
             queue_bytes: self.queue.charged() as u64,
             last_success_age_ms: self.last_success.map(|then| milliseconds(now.saturating_sub(then))),

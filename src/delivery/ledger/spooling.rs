@@ -25,11 +25,11 @@ const PIECE: usize = 1024 * 1024;
 
 impl Spooled {
     pub(super) fn wakes(&mut self) -> bool {
-        self.spool.wakes_for_sync() || self.spool.has_chores() || self.spool.has_fault()
+        self.spool.wakes_for_sync() || self.spool.books().has_chores() || self.spool.has_fault()
     }
 
     pub(super) fn events(&self) -> u64 {
-        self.left + self.spool.unread()
+        self.left + self.spool.books().unread()
     }
 
     pub(super) fn state(&self) -> SpoolState {
@@ -37,7 +37,7 @@ impl Spooled {
     }
 
     pub(super) fn oldest_age(&self, now: Duration) -> Option<Duration> {
-        let accepted_at = self.spool.oldest_unread_at()?;
+        let accepted_at = self.spool.books().oldest_unread_at()?;
         Some(Duration::from_millis(self.settings.wall(now).saturating_sub(accepted_at)))
     }
 }
@@ -59,7 +59,7 @@ impl Ledger {
         loop {
             let Some(Spooled { spool, settings, postponed, .. }) = &mut self.spool else { return Err(()) };
             match spool.append(entry.sequence, settings.wall(now), &entry.bytes, now) {
-                Ok(_) if spool.all_read() && entry.cost() <= self.queue.room() => {
+                Ok(_) if spool.books().all_read() && entry.cost() <= self.queue.room() => {
                     self.queue.append(entry);
                     return Ok(evicted);
                 }
@@ -89,7 +89,9 @@ impl Ledger {
         let Some(Spooled { spool, .. }) = &mut self.spool else { return false };
         let in_flight = self.in_flight.values().flat_map(Batch::entries).map(|entry| entry.sequence);
         let Some((segment, unread)) = spool.evict(in_flight) else { return false };
-        evicted.entries.extend(self.queue.extract(|entry| spool.segment_of(entry.sequence) == Some(segment)));
+        evicted
+            .entries
+            .extend(self.queue.extract(|entry| spool.books().segment_of(entry.sequence) == Some(segment)));
         evicted.unread.extend(unread);
         spool.discard(segment);
         true
@@ -119,16 +121,16 @@ impl Ledger {
         }
         // Half of it: small events cost more in memory than on disk.
         let budget = (self.queue.room() / 2).min(PIECE);
-        (budget > MAX_EVENT_BYTES / 2).then(|| spool.next_unread().map(|plan| (plan, budget)))?
+        (budget > MAX_EVENT_BYTES / 2).then(|| spool.books().next_unread().map(|plan| (plan, budget)))?
     }
 
     /// Takes in what was read. Returns the events that are lost although somebody waits for them, and the flushes
     /// that are over with that.
     pub fn load(&mut self, plan: &ReadPlan, back: ReadBack, now: Duration) -> (Vec<u64>, Vec<Ended>) {
-        let Some(Spooled { spool, settings, postponed, .. }) = &mut self.spool else {
+        let Some(Spooled { spool, postponed, .. }) = &mut self.spool else {
             return Default::default();
         };
-        if !spool.was_read(plan, back.count, back.offset) {
+        if !spool.books_mut().was_read(plan, back.count, back.offset) {
             return Default::default();
         }
         let epoch = i64::try_from(plan.epoch).unwrap_or(i64::MAX);
@@ -181,7 +183,7 @@ impl Ledger {
         }
         let mut budget = PIECE;
         for entry in self.in_flight.values().flat_map(Batch::entries).chain(self.queue.iter()) {
-            if spool.is_safe(entry.sequence) {
+            if spool.books().is_safe(entry.sequence) {
                 continue;
             }
             if budget < entry.bytes.len() {
@@ -204,7 +206,7 @@ impl Ledger {
 
     /// What is to be done on disk.
     pub fn take_chores(&mut self) -> Vec<Chore> {
-        self.spool_mut().map(Spool::take_chores).unwrap_or_default()
+        self.spool_mut().map(|spool| spool.books_mut().take_chores()).unwrap_or_default()
     }
 
     /// The next group commit.
@@ -215,14 +217,14 @@ impl Ledger {
     /// Leaves what is on disk to the next process; what is in memory only stays here.
     pub(super) fn leave_spooled(&mut self, now: Duration) -> Abandoned {
         let Some(Spooled { spool, left, .. }) = &mut self.spool else { return Abandoned::default() };
-        let unread = spool.leave_backlog();
+        let unread = spool.books_mut().leave_backlog();
         let mut ranges: Vec<_> = unread.iter().map(|plan| (plan.first, plan.length)).collect();
         let mut kept = Vec::new();
         let in_flight = std::mem::take(&mut self.in_flight);
         let waiting = self.queue.take(usize::MAX);
         self.queue.release(usize::MAX);
         for entry in in_flight.values().flat_map(Batch::entries).chain(&waiting) {
-            if spool.covers(entry.sequence) {
+            if spool.books().covers(entry.sequence) {
                 ranges.push((entry.sequence, 1));
                 kept.extend(entry.tracked.then(|| DeadLetter::from(entry)));
             } else {

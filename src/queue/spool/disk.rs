@@ -175,7 +175,7 @@ impl Disk for SystemDisk {
         match create_directory(directory) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let Some(parent) = directory.parent() else { return Err(error) };
-                self.prepare_parents(parent)?;
+                prepare_parents(parent)?;
                 create_directory(directory)?;
             }
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
@@ -249,19 +249,17 @@ impl Disk for SystemDisk {
     }
 }
 
-impl SystemDisk {
-    /// The directories above the spool's own: made where missing, else not ours to judge.
-    fn prepare_parents(self, directory: &Path) -> io::Result<()> {
-        if directory.is_dir() {
-            return Ok(());
-        }
-        if let Some(parent) = directory.parent() {
-            self.prepare_parents(parent)?;
-        }
-        match create_directory(directory) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            other => other,
-        }
+/// The directories above the spool's own: made where missing, else not ours to judge.
+fn prepare_parents(directory: &Path) -> io::Result<()> {
+    if directory.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = directory.parent() {
+        prepare_parents(parent)?;
+    }
+    match create_directory(directory) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        other => other,
     }
 }
 

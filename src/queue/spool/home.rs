@@ -97,5 +97,12 @@ pub fn acknowledgement_file(segment: &Path) -> PathBuf {
 }
 
 fn is_acknowledgement_file(name: &str) -> bool {
-    name.ends_with(".ack")
+    name.strip_suffix(".ack").is_some()
+}
+
+/// Bytes as hexadecimal text.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    let digit = |value: u8| char::from_digit(value.into(), 16).unwrap_or_default();
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }

@@ -7,10 +7,11 @@ use serde::Serialize;
 
 use super::cipher::{Keyring, Place};
 use super::disk::{Disk, LOCK_FILE};
-use super::home::{Home, acknowledgement_file, segment_number};
-use super::keeper::{MAX_SEGMENT_BYTES, Survey, survey};
+use super::home::{Home, acknowledgement_file, hex, segment_number};
+use super::keeper::MAX_SEGMENT_BYTES;
 use super::reader::{Found, Scan};
 use super::record::{ENCRYPTED, HEADER_LENGTH, Header, HeaderProblem, Record};
+use super::survey::{Survey, survey};
 
 /// A segment file, and who has it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -88,7 +89,10 @@ fn list_instance(disk: &dyn Disk, source: &str, instance: &str, path: &Path) -> 
         }
     };
     let names = items.iter().map(|item| &item.name);
-    Ok(names.filter(|name| name.ends_with(".seg") || name.ends_with(".corrupt")).map(file).collect())
+    Ok(names
+        .filter(|name| [".seg", ".corrupt"].iter().any(|suffix| name.strip_suffix(suffix).is_some()))
+        .map(file)
+        .collect())
 }
 
 /// Goes through one segment and checks every checksum.
@@ -99,7 +103,7 @@ pub fn contents(disk: &dyn Disk, path: &Path) -> io::Result<Contents> {
     let (bytes, acknowledgements) = read(disk, path)?;
     let (key_id, problem) = match Header::decode(&bytes) {
         Ok(header) if header.key_id == [0; 8] => (None, None),
-        Ok(header) => (Some(header.key_id.iter().map(|byte| format!("{byte:02x}")).collect()), None),
+        Ok(header) => (Some(hex(&header.key_id)), None),
         Err(HeaderProblem::Newer(_)) => (None, Some("written by a newer version")),
         Err(HeaderProblem::Damaged) => (None, Some("the header is damaged")),
     };

@@ -4,19 +4,20 @@
 //! Adoption goes segment by segment, so that it never holds more than one in memory and never keeps a start, a call
 //! or an exit waiting.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::Settings;
-use super::books::{Adopted, Chore, ReadPlan, Stretch};
+use super::books::{Adopted, Chore, ReadPlan};
 use super::cipher::Place;
 use super::disk::{Disk, LogFile};
 use super::home::{DEAD_LETTERS, Home, acknowledgement_file, segment_number};
 use super::reader::{Found, Scan};
-use super::record::{Acknowledgement, ENCRYPTED, HEADER_LENGTH, Header, HeaderProblem, Record};
+use super::record::{Acknowledgement, ENCRYPTED, Header, HeaderProblem, Record};
+use super::survey::{age, milliseconds, survey};
 
 /// How often to look for orphans.
 pub const SCAN_INTERVAL: Duration = Duration::from_secs(60);
@@ -403,75 +404,6 @@ impl Keeper {
         self.orphans.clear();
         self.acknowledging.clear();
     }
-}
-
-fn milliseconds(wall: SystemTime) -> u64 {
-    let since = wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// How long ago a moment in milliseconds since 1970 was; nothing for one to come.
-#[must_use]
-pub fn age(accepted_at: u64, wall: SystemTime) -> Duration {
-    Duration::from_millis(milliseconds(wall).saturating_sub(accepted_at))
-}
-
-/// What is in a segment.
-#[derive(Debug, Default)]
-pub struct Survey {
-    /// Unsettled events.
-    pub stretches: Vec<Stretch>,
-    /// Records that can be read, settled ones included.
-    pub sound: u64,
-    /// Records that can't be read.
-    pub damaged: u64,
-    /// Bytes at the end that are no record.
-    pub torn: usize,
-    /// When the oldest unsettled record was accepted; the largest number when there is none.
-    pub oldest_at: u64,
-}
-
-/// Goes through a segment and its acknowledgements.
-#[must_use]
-pub fn survey(segment: &[u8], acknowledgements: &[u8]) -> Survey {
-    let settled = settled(acknowledgements);
-    let is_settled =
-        |sequence: u64| settled.range(..=sequence).next_back().is_some_and(|(_, last)| *last >= sequence);
-    let mut survey = Survey { oldest_at: u64::MAX, ..Survey::default() };
-    for found in Scan::new(segment.get(HEADER_LENGTH..).unwrap_or_default(), true) {
-        match found {
-            Found::Damaged { records, .. } => survey.damaged += records,
-            Found::Torn { bytes } => survey.torn = bytes,
-            Found::Record { offset, record } => {
-                survey.sound += 1;
-                if is_settled(record.sequence) {
-                    continue;
-                }
-                survey.oldest_at = survey.oldest_at.min(record.accepted_at);
-                let offset = (HEADER_LENGTH + offset) as u64;
-                match survey.stretches.last_mut() {
-                    Some(last) if last.first_on_disk + last.length == record.sequence => last.length += 1,
-                    _ => survey.stretches.push(Stretch { first_on_disk: record.sequence, length: 1, offset }),
-                }
-            }
-        }
-    }
-    survey
-}
-
-/// Settled ranges, first to last, without overlaps.
-fn settled(acknowledgements: &[u8]) -> BTreeMap<u64, u64> {
-    let mut ranges: Vec<_> =
-        Acknowledgement::decode_all(acknowledgements).map(|range| (range.first, range.last)).collect();
-    ranges.sort_unstable();
-    let mut merged: BTreeMap<u64, u64> = BTreeMap::new();
-    for (first, last) in ranges {
-        match merged.last_entry() {
-            Some(mut range) if *range.get() >= first => *range.get_mut() = last.max(*range.get()),
-            _ => drop(merged.insert(first, last)),
-        }
-    }
-    merged
 }
 
 fn missing_is_fine(result: io::Result<()>) -> io::Result<()> {

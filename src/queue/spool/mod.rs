@@ -6,6 +6,7 @@
 
 pub mod books;
 pub mod cipher;
+mod commit;
 pub mod dead_letters;
 pub mod disk;
 pub mod home;
@@ -13,70 +14,30 @@ pub mod inspect;
 pub mod keeper;
 pub mod reader;
 pub mod record;
+mod settings;
+pub mod survey;
 pub mod writer;
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use ring::digest::{SHA256, digest};
-
-use crate::config::{Durability, Secret, SpoolConfig};
-use books::{Adopted, Books, Chore, ReadPlan, SegmentId};
-use cipher::Keyring;
-use disk::{Disk, LogFile};
+use crate::config::Durability;
+use books::{Adopted, Books, ReadPlan, SegmentId};
+use disk::Disk;
 use home::{Home, segment_file};
 use record::RECORD_OVERHEAD;
 use writer::Writer;
 
-/// A segment is closed at this size, or at a sixteenth of what the spool may hold.
-const SEGMENT_BYTES: u64 = 4 * 1024 * 1024;
+pub use commit::SyncJob;
+use commit::Unsynced;
+pub use settings::Settings;
+
 /// How long to leave a failing disk alone.
 const RETRY: Duration = Duration::from_secs(5);
 /// How often to make sure that the files still have names.
 const WATCH: Duration = Duration::from_millis(100);
-
-/// What a spool is told once.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// The directory of all instances with this write key.
-    pub directory: PathBuf,
-    /// Bytes that segments may hold.
-    pub max_bytes: u64,
-    /// Bytes at which a segment is closed.
-    pub segment_bytes: u64,
-    /// What an accepted event survives.
-    pub durability: Durability,
-    /// Encryption.
-    pub keyring: Keyring,
-    /// The wall clock when the client's monotonic clock was at zero.
-    pub epoch: SystemTime,
-}
-
-impl Settings {
-    /// The settings for a source. Its directory is named by a digest: neither key nor host is in the spool.
-    #[must_use]
-    pub fn new(config: &SpoolConfig, write_key: &Secret<String>, epoch: SystemTime) -> Self {
-        let hash = digest(&SHA256, write_key.expose().as_bytes());
-        let name: String = hash.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        Self {
-            directory: config.directory.join(name),
-            max_bytes: config.max_bytes,
-            segment_bytes: SEGMENT_BYTES.min(config.max_bytes / 16),
-            durability: config.durability,
-            keyring: Keyring::new(&config.encryption_keys),
-            epoch,
-        }
-    }
-
-    /// A moment of the client's monotonic clock as milliseconds since 1970. Jumps of the wall clock do not move it.
-    #[must_use]
-    pub fn wall(&self, elapsed: Duration) -> u64 {
-        let since = self.epoch.duration_since(UNIX_EPOCH).unwrap_or_default() + elapsed;
-        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-    }
-}
 
 /// Why an event could not be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,36 +80,6 @@ pub struct Spool {
     /// Segments of the group commit under way.
     committing: Vec<SegmentId>,
     recovered: u64,
-}
-
-/// What a power loss could still take.
-#[derive(Clone, Default)]
-struct Unsynced {
-    files: Vec<(SegmentId, Arc<dyn LogFile>)>,
-    directories: Vec<PathBuf>,
-    up_to: u64,
-}
-
-/// One group commit.
-pub struct SyncJob {
-    disk: Arc<dyn Disk>,
-    unsynced: Unsynced,
-}
-
-impl SyncJob {
-    /// Blocks until the disk has everything.
-    ///
-    /// # Errors
-    /// As the file system says.
-    pub fn run(self) -> io::Result<u64> {
-        for (_, file) in &self.unsynced.files {
-            file.sync()?;
-        }
-        for directory in &self.unsynced.directories {
-            self.disk.sync_directory(directory)?;
-        }
-        Ok(self.unsynced.up_to)
-    }
 }
 
 impl Spool {
@@ -482,73 +413,15 @@ impl Spool {
         self.recovered
     }
 
-    /// Whether an event is on disk, in a file above suspicion.
+    /// Which events are where.
     #[must_use]
-    pub fn is_safe(&self, sequence: u64) -> bool {
-        self.books.is_safe(sequence)
+    pub const fn books(&self) -> &Books {
+        &self.books
     }
 
-    /// Whether an event is on disk.
-    #[must_use]
-    pub fn covers(&self, sequence: u64) -> bool {
-        self.books.covers(sequence)
-    }
-
-    /// Events that are on disk only.
-    #[must_use]
-    pub fn unread(&self) -> u64 {
-        self.books.unread()
-    }
-
-    /// Whether no event is on disk only.
-    #[must_use]
-    pub fn all_read(&self) -> bool {
-        self.books.all_read()
-    }
-
-    /// When the oldest event on disk only was accepted, in milliseconds since 1970.
-    #[must_use]
-    pub fn oldest_unread_at(&self) -> Option<u64> {
-        self.books.oldest_unread_at()
-    }
-
-    /// Bytes of all segments.
-    #[must_use]
-    pub const fn bytes(&self) -> u64 {
-        self.books.bytes()
-    }
-
-    /// What to read next.
-    #[must_use]
-    pub fn next_unread(&self) -> Option<ReadPlan> {
-        self.books.next_unread()
-    }
-
-    /// The first `count` events of a plan were read. False when they are no longer waited for.
-    pub fn was_read(&mut self, plan: &ReadPlan, count: u64, offset: u64) -> bool {
-        self.books.was_read(plan, count, offset)
-    }
-
-    /// Leaves what is on disk only to the next process.
-    pub fn leave_backlog(&mut self) -> Vec<ReadPlan> {
-        self.books.leave_backlog()
-    }
-
-    /// The segment that an event is in.
-    #[must_use]
-    pub fn segment_of(&self, sequence: u64) -> Option<SegmentId> {
-        self.books.segment_of(sequence)
-    }
-
-    /// Whether something is to be done on disk.
-    #[must_use]
-    pub const fn has_chores(&self) -> bool {
-        self.books.has_chores()
-    }
-
-    /// Takes what is to be done on disk.
-    pub fn take_chores(&mut self) -> Vec<Chore> {
-        self.books.take_chores()
+    /// The books, for reading back and for chores. Settling goes through [`Spool::settle`].
+    pub const fn books_mut(&mut self) -> &mut Books {
+        &mut self.books
     }
 }
 

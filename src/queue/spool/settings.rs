@@ -1,0 +1,54 @@
+//! What a spool is told once.
+
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use ring::digest::{SHA256, digest};
+
+use super::cipher::Keyring;
+use super::home::hex;
+use crate::config::{Durability, Secret, SpoolConfig};
+
+/// A segment is closed at this size, or at a sixteenth of what the spool may hold.
+const SEGMENT_BYTES: u64 = 4 * 1024 * 1024;
+
+/// What a spool is told once.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The directory of all instances with this write key.
+    pub directory: PathBuf,
+    /// Bytes that segments may hold.
+    pub max_bytes: u64,
+    /// Bytes at which a segment is closed.
+    pub segment_bytes: u64,
+    /// What an accepted event survives.
+    pub durability: Durability,
+    /// Encryption.
+    pub keyring: Keyring,
+    /// The wall clock when the client's monotonic clock was at zero.
+    pub epoch: SystemTime,
+}
+
+impl Settings {
+    /// The settings for a source. Its directory is named by a digest: neither key nor host is in the spool.
+    #[must_use]
+    pub fn new(config: &SpoolConfig, write_key: &Secret<String>, epoch: SystemTime) -> Self {
+        let hash = digest(&SHA256, write_key.expose().as_bytes());
+        let name: String = hex(hash.as_ref()).chars().take(16).collect();
+        Self {
+            directory: config.directory.join(name),
+            max_bytes: config.max_bytes,
+            segment_bytes: SEGMENT_BYTES.min(config.max_bytes / 16),
+            durability: config.durability,
+            keyring: Keyring::new(&config.encryption_keys),
+            epoch,
+        }
+    }
+
+    /// A moment of the client's monotonic clock as milliseconds since 1970. Jumps of the wall clock do not move it.
+    #[must_use]
+    pub fn wall(&self, elapsed: Duration) -> u64 {
+        let since = self.epoch.duration_since(UNIX_EPOCH).unwrap_or_default() + elapsed;
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    }
+}
