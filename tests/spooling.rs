@@ -270,3 +270,16 @@ fn what_segment_refuses_is_kept_for_people_to_look_at() {
         "{text}"
     );
 }
+
+#[test]
+fn a_disabled_client_leaves_the_spool_alone() {
+    let disk = SimulatedDisk::default();
+    killed_with(&disk, 3);
+    let files = disk.files();
+    let disabled = Options { disable: Some(true), ..spooling("https://segment.invalid") };
+    let harness = Harness::on_disk(disabled, &disk);
+    harness.track_many(2);
+    harness.flush();
+    assert_eq!((harness.stats().accepted, harness.stats().spool), (2, SpoolState::Off));
+    assert_eq!(disk.files(), files);
+}

@@ -65,7 +65,7 @@ export function refusalError(refusal: Refusal, text: string): AnalyticsError {
     }
     case 'queue_full': {
       const reason =
-        'The queue holds maxQueueBytes already. Segment is unreachable or slower than you track.';
+        'The queue holds maxQueueBytes (or spool.maxBytes) already. Segment is unreachable or slower than you track.';
       return new AnalyticsError('ERR_QUEUE_FULL', reason);
     }
     case 'closed':

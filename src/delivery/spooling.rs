@@ -32,14 +32,15 @@ pub struct Storage {
 }
 
 impl Storage {
-    /// Opens the spool that the configuration asks for, if it does.
+    /// Opens the spool that the configuration asks for, if it does. A client that sends nothing has none: what it
+    /// would take over, it could only throw away.
     pub fn open(
         config: &Config,
         ledger: &mut Ledger,
         disk: Arc<dyn Disk>,
         clock: &dyn Clock,
     ) -> Option<Self> {
-        let spool_config = config.spool.as_ref()?;
+        let spool_config = config.spool.as_ref().filter(|_| !config.disable)?;
         let (now, wall) = (clock.elapsed(), clock.wall());
         let epoch = wall.checked_sub(now).unwrap_or(wall);
         let settings = Arc::new(Settings::new(spool_config, &config.write_key, epoch));
@@ -83,8 +84,9 @@ impl Shared {
         let storage = self.storage.as_ref()?;
         let keeper_due = storage.keeper().due_at();
         let ledger = self.ledger();
-        let read_due = ledger.next_read().map(|_| Duration::ZERO);
-        ledger.disk_retry_at().into_iter().chain([keeper_due]).chain(read_due).min()
+        let has_to_read = ledger.next_read().is_some();
+        // A failing disk is left alone until then.
+        ledger.disk_retry_at().or(if has_to_read { Some(Duration::ZERO) } else { Some(keeper_due) })
     }
 
     fn retry_disk(&self) {
