@@ -48,9 +48,11 @@ export function spoolOptions(spool: unknown): object | undefined {
 
 /** Keys in base64, the encrypting one first. */
 export function encryptionKeysOf(setting: SpoolSettings['encryptionKey']): string[] {
+  if (setting === undefined || setting === null) return [];
   const given = typeof setting === 'function' ? setting() : setting;
-  if (given === undefined || given === null) return [];
   const keys = Array.isArray(given) ? (given as readonly EncryptionKey[]) : [given as EncryptionKey];
+  // Whoever asks for encryption must never get none.
+  if (keys.length === 0) throw invalidOption('spool.encryptionKey', KEY);
   return keys.map((key) => {
     const bytes = typeof key === 'string' ? decoded(key) : key;
     if (!(bytes instanceof Uint8Array) || bytes.length !== 32)
