@@ -9,6 +9,7 @@ import { SEQUENCE_MARKER } from './events.mjs';
 const MARKER = Buffer.from(SEQUENCE_MARKER);
 const ACCEPTED = Buffer.from('{"success":true}');
 const POLL_MS = 10;
+const DISCONNECT_DEADLINE_MS = 10_000;
 
 /** Which sequence numbers have been seen; grows as needed. */
 class SequenceSet {
@@ -123,6 +124,7 @@ function report(/** @type {number} */ count) {
     connections: record.connections,
     wireBytes: wireBytes(),
     jsonBytes: record.jsonBytes,
+    firstArrivalAt: record.timeline[0]?.arrivedAt,
     /** when the `count`-th distinct event had arrived */
     completedAt: record.timeline.find(({ distinct }) => distinct >= count)?.arrivedAt,
   };
@@ -133,6 +135,15 @@ async function waitFor({ count, timeoutMs }) {
   for (;;) {
     countAll();
     if (record.seen.size >= count || monotonicMs() >= deadline) return report(count);
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  }
+}
+
+/** Whoever was connected has ended, and all that it sent has been read and answered. */
+async function untilDisconnected() {
+  const deadline = monotonicMs() + DISCONNECT_DEADLINE_MS;
+  while (sockets.size > 0) {
+    if (monotonicMs() >= deadline) throw new Error('the connections of the ended process stay open');
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }
 }
@@ -151,6 +162,7 @@ answerCalls(process, {
   answer: (mode) => {
     answering = mode;
   },
+  untilDisconnected,
   waitFor,
 });
 process.once('disconnect', () => process.exit(0));

@@ -9,7 +9,8 @@ const SUBJECT = fileURLToPath(new URL('subject.mjs', import.meta.url));
 /** V8 may or may not grow its young generation by some 13 MB in a run, more than the events that wait. */
 const FIXED_YOUNG_GENERATION = ['--min-semi-space-size=16', '--max-semi-space-size=16'];
 const RUN_LIMIT_MS = 120_000;
-const ENDURANCE_LIMIT_MS = 900_000;
+/** @type {Record<string, number>} of the metrics that take longer */
+const LONGER_LIMITS_MS = { 'spool-drain': 300_000, endurance: 900_000 };
 const STDERR_SHOWN = 2000;
 
 /** Without proxies, which would take the loopback traffic elsewhere, and as applications run. */
@@ -65,12 +66,10 @@ export async function measureInOwnProcess(collector, { metric, sdk, size }) {
   const ended = Promise.all([once(child, 'exit'), child.stderr && once(child.stderr, 'close')]);
   answerCalls(child, {
     answer: (mode) => collector.call('answer', mode),
+    untilDisconnected: () => collector.call('untilDisconnected'),
     waitFor: (question) => collector.call('waitFor', question),
   });
-  const limit = setTimeout(
-    () => child.kill('SIGKILL'),
-    metric === 'endurance' ? ENDURANCE_LIMIT_MS : RUN_LIMIT_MS,
-  );
+  const limit = setTimeout(() => child.kill('SIGKILL'), LONGER_LIMITS_MS[metric] ?? RUN_LIMIT_MS);
   try {
     return await callsOver(child, 'the SDK process')('measure', { url: collector.url, size });
   } catch (error) {

@@ -6,6 +6,16 @@ export function median(/** @type {number[]} */ values) {
 }
 
 /**
+ * The smallest value that is not below `percent` of all.
+ * @param {Float64Array} values
+ * @param {number} percent
+ * @returns {number}
+ */
+export function percentile(values, percent) {
+  return values.toSorted()[Math.ceil((values.length * percent) / 100) - 1];
+}
+
+/**
  * @typedef {{ median: number, min: number, max: number }} Spread
  * @returns {Spread}
  */

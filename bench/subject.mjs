@@ -13,3 +13,6 @@ answerCalls(process, {
 });
 // Timers and sockets of an SDK must not keep the process once its measurement is told.
 process.once('disconnect', () => process.exit(0));
+// An interrupted bench leaves no temporary files behind either: they are removed on exit.
+for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM']))
+  process.once(signal, () => process.exit(1));

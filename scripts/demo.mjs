@@ -1,11 +1,14 @@
 /**
  * The main job on this machine alone: a Segment on loopback, a realistic day of traffic through the real package,
- * trouble on the way, and an account of every event. Exits 0 only if the account is right.
+ * trouble on the way, a process that is killed, and an account of every event. Exits 0 only if the account is right.
  */
 import { setTimeout as pause } from 'node:timers/promises';
 
 import { Analytics } from '@companion/segment';
 import { startFakeSegment } from '@companion/segment/testing';
+
+import { killAndRecover } from './demo/kill-and-recovery.mjs';
+import { numberOf, trackOne } from './demo/traffic.mjs';
 
 const BURST = 20_000;
 const TRICKLE = 300;
@@ -20,74 +23,31 @@ console.log(`A Segment listens on ${segment.url}. A day of traffic, in a few sec
 const progress = showProgress();
 
 let sent = 0;
-for (; sent < BURST / 2; sent += 1) trackOne(sent);
+for (; sent < BURST / 2; sent += 1) trackOne(analytics, sent);
 say('burst of 10,000 events handed over');
 await analytics.flush();
 
 segment.addFaults({ status: 429, retryAfter: 1 }, { status: 503, times: 2 });
 say('Segment now answers 429 (Retry-After: 1), then 503 twice');
-for (; sent < BURST; sent += 1) trackOne(sent);
+for (; sent < BURST; sent += 1) trackOne(analytics, sent);
 
 trackUnsendable();
 say('one event of 40 KB and one with a BigInt: refused at the call, with a reason');
 
 for (; sent < BURST + TRICKLE; sent += 1) {
-  trackOne(sent);
+  trackOne(analytics, sent);
   await pause(5);
 }
 say('trickle of 300 events over the rest of the day');
 
 const report = await analytics.closeAndFlush({ timeout: 60_000 });
 clearInterval(progress);
+const eventsOfTheDay = [...segment.events];
+const { connectionCount } = segment;
+
+const recovery = await killAndRecover(segment, say);
 await segment.close();
 account(report, analytics.stats());
-
-/** The mix of calls of a shop, by number. */
-function trackOne(number) {
-  const userId = `user-${number % 997}`;
-  const context = {
-    ip: '203.0.113.7',
-    locale: 'en-US',
-    userAgent: 'Mozilla/5.0 (Macintosh; Intel Mac OS X 14_5)',
-  };
-  switch (number % 10) {
-    case 0:
-      return analytics.identify({ userId, traits: { number, email: `${userId}@shop.example`, plan: 'pro' } });
-    case 1:
-      return analytics.page({
-        userId,
-        name: 'Checkout',
-        category: 'Shop',
-        properties: { number, path: '/checkout' },
-      });
-    case 2:
-      return analytics.screen({ anonymousId: `device-${number}`, name: 'Home', properties: { number } });
-    case 3:
-      return analytics.group({
-        userId,
-        groupId: `company-${number % 50}`,
-        traits: { number, employees: 42 },
-      });
-    case 4:
-      return analytics.alias({ userId, previousId: `device-${number}`, context: { ...context, number } });
-    default:
-      return analytics.track({
-        userId,
-        event: 'Order Completed',
-        context,
-        properties: {
-          number,
-          orderId: `order-${number}`,
-          total: 99.95,
-          currency: 'USD',
-          products: [
-            { sku: 'G-32', name: 'Monopoly', price: 19.99, quantity: 1 },
-            { sku: 'F-11', name: 'UNO', price: 7.5, quantity: 2 },
-          ],
-        },
-      });
-  }
-}
 
 function trackUnsendable() {
   analytics.track({ userId: 'user-1', event: 'Report Uploaded', properties: { text: 'x'.repeat(40_000) } });
@@ -117,17 +77,23 @@ function clearLine() {
 /** Prints the table and sets the exit code. */
 function account({ accepted, delivered, dropped, spooled, pending, unflushed }, stats) {
   const total = (counts) => Object.values(counts).reduce((sum, count) => sum + count, 0);
-  const arrived = segment.events.map(numberOf);
+  const arrived = eventsOfTheDay.map(numberOf);
   const checks = {
     'accepted = delivered + dropped + spooled + pending':
       accepted === delivered + total(dropped) + spooled + pending,
     'every deliverable event arrived': new Set(arrived).size === sent,
     'each exactly once, by messageId':
       segment.duplicates().size === 0 &&
-      new Set(segment.events.map(({ messageId }) => messageId)).size === sent,
+      new Set(eventsOfTheDay.map(({ messageId }) => messageId)).size === sent,
     'nothing was left over': unflushed.length === 0 && pending === 0,
     'the two that can not be sent were refused with a reason':
       total(stats.refused) === 2 && refused.length === 2,
+    'every event of the killed process arrived, exactly once':
+      recovery.wasKilled &&
+      recovery.accepted > 0 &&
+      recovery.recovered === recovery.accepted &&
+      recovery.isComplete &&
+      recovery.left === 0,
   };
   const number = (value) => value.toLocaleString('en-US');
   const reasons = (counts) =>
@@ -142,17 +108,14 @@ function account({ accepted, delivered, dropped, spooled, pending, unflushed }, 
   refused           ${number(total(stats.refused))} ${reasons(stats.refused)}
   requests          ${number(stats.requests)}
   retries           ${number(stats.retries)}
-  connections       ${number(segment.connectionCount)}
+  connections       ${number(connectionCount)}
   bytes, raw        ${number(stats.bytesRaw)}
   bytes on the wire ${number(stats.bytesSent)}   (${((100 * stats.bytesSent) / stats.bytesRaw).toFixed(1)} %)
+  killed process    ${number(recovery.accepted)} accepted, ${number(recovery.recovered)} recovered, ${number(recovery.arrived.length)} arrived
   time              ${((performance.now() - started) / 1_000).toFixed(1)} s
 `);
   for (const reason of refused) console.log(`  refused: ${reason}`);
   console.log();
   for (const [text, holds] of Object.entries(checks)) console.log(`  ${holds ? 'yes' : 'NO '}  ${text}`);
   process.exitCode = Object.values(checks).every(Boolean) ? 0 : 1;
-}
-
-function numberOf({ properties, traits, context }) {
-  return properties?.number ?? traits?.number ?? context?.number;
 }

@@ -28,10 +28,12 @@
 
 export const METRICS = [
   'track-call',
+  'track-percentiles',
   'throughput',
   'outage-memory',
   'event-loop-delay',
   'cold-start',
+  'spool-drain',
   'endurance',
 ];
 

@@ -5,12 +5,14 @@
  * @typedef {object} Limits
  * @property {number} [waitingEvents] how many events may wait at once in this run
  * @property {boolean} [outage] the server will answer 503 for a while: keep retrying, do not log each failure
+ * @property {string} [spoolDirectory] where events are kept on disk, for an SDK that does; by default one of its own
  *
  * @typedef {object} Client
  * @property {(message: any) => boolean} track false: the SDK refused the event
  * @property {() => Promise<unknown>} flush sends what waits and resolves when the SDK believes it is delivered
  * @property {() => Promise<unknown>} close
  * @property {() => string | undefined} problem the first error the SDK reported
+ * @property {() => import('@companion/segment').Stats} [stats] its counters, for an SDK that counts
  *
  * @typedef {object} Adapter
  * @property {string} label
@@ -26,14 +28,16 @@
 /** The subject of the bench: every ratio is taken against it. */
 export const OURS = 'companion';
 
+export const OURS_WITH_SPOOL = 'companion-spool';
+
 export const DEFAULT_SDKS = [
   OURS,
+  OURS_WITH_SPOOL,
   'analytics-node',
   'rudder-sdk-node',
   'posthog-node',
   'analytics-node-flushat-500',
 ];
-export const OPTIONAL_SDKS = ['companion-spool'];
 
 /** The loop of a metric without any SDK. */
 export const CONTROL = 'control';

@@ -47,5 +47,6 @@ export function create(url, { waitingEvents = 0 }, settings = {}) {
     flush: () => client.flush(),
     close: () => client.closeAndFlush({ timeout: 5000 }),
     problem: () => firstError,
+    stats: () => client.stats(),
   };
 }
