@@ -82,7 +82,7 @@ export class Persistence {
 
   /** A commit is over. */
   committed(persisted: boolean, upTo: number): void {
-    for (const sequence of [...this.#waiting.keys()]) if (sequence <= upTo) this.#settle(sequence, persisted);
+    for (const sequence of this.#waiting.keys()) if (sequence <= upTo) this.#settle(sequence, persisted);
   }
 
   #settle(sequence: number, persisted: boolean): void {

@@ -83,7 +83,8 @@ export function refusalError(refusal: Refusal, text: string): AnalyticsError {
 
 /** The error for events that a closed client leaves to the next process. */
 export function keptError(): AnalyticsError {
-  const text = 'The client was closed before this event could be delivered. The spool keeps it for the next process.';
+  const text =
+    'The client was closed before this event could be delivered. The spool keeps it for the next process.';
   return new AnalyticsError('ERR_CLOSED', text);
 }
 

@@ -24,7 +24,8 @@ export interface SpoolSettings {
 }
 
 const KNOWN: readonly string[] = ['directory', 'durability', 'maxBytes', 'encryptionKey'];
-const KEY = '32 random bytes: a Uint8Array, base64 or hex text, an array of them, or a function that returns them';
+const KEY =
+  '32 random bytes: a Uint8Array, base64 or hex text, an array of them, or a function that returns them';
 
 /** The settings as the engine takes them. Holds keys: never kept. */
 export function spoolOptions(spool: unknown): object | undefined {

@@ -17,7 +17,8 @@ export async function run(scene, { inMemory = false, beforeDrain } = {}) {
   const directory = scene.directory('spool');
   /** A third of the lives write plain text, a third encrypts, a third has a new key; every second syncs its files. */
   const clientOf = (/** @type {number} */ life) => {
-    const encryptionKey = KEYS.slice(0, Math.floor((3 * life) / (least.kills + 1))).toReversed();
+    const keys = KEYS.slice(0, Math.floor((3 * life) / (least.kills + 1))).toReversed();
+    const encryptionKey = keys.length > 0 ? keys : undefined;
     const durability = life % 2 === 0 ? 'power' : 'process';
     return { library: 'companion', spool: inMemory ? undefined : { directory, durability, encryptionKey } };
   };

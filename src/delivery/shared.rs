@@ -108,11 +108,10 @@ impl Shared {
     /// The counters as they are now.
     #[must_use]
     pub fn stats(&self) -> Stats {
+        // In this order: what is taken over in between is then counted twice rather than not at all.
+        let outlook = self.storage.as_ref().map(Storage::outlook).unwrap_or_default();
         let mut stats = self.ledger().stats(self.clock.elapsed());
-        if let Some(storage) = &self.storage {
-            let outlook = storage.outlook();
-            (stats.orphans, stats.locked) = (outlook.waiting, outlook.locked);
-        }
+        (stats.orphans, stats.locked) = (outlook.waiting, outlook.locked);
         stats
     }
 

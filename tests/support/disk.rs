@@ -180,6 +180,10 @@ impl Disk for SimulatedDisk {
         Ok(Some(Box::new(Held(self.clone(), number))))
     }
 
+    fn is_locked(&self, directory: &Path) -> Result<bool> {
+        Ok(self.state().locked.contains_key(directory))
+    }
+
     fn create(&self, file: &Path) -> Result<Arc<dyn LogFile>> {
         let mut state = self.state();
         check(state.fault)?;

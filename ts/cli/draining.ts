@@ -30,14 +30,20 @@ export interface Drained {
   stats: Stats;
 }
 
-/** Closes the client in the end. What was not delivered is still in the spool then. */
+/** Starts a client and closes it in the end. What was not delivered is still in the spool then. */
 export async function drainThrough(
-  client: Analytics,
+  start: () => Analytics,
   timeoutMs: number,
   progress: Progress,
   tell: (trouble: Trouble) => void,
 ): Promise<Drained> {
   const stopped: { by?: Ending } = {};
+  const interrupt = () => {
+    stopped.by ??= 'interrupted';
+  };
+  // Before anything is sent. Only the first: a second signal ends the process as ever.
+  for (const signal of SIGNALS) process.once(signal, interrupt);
+  const client = start();
   client.on('error', ({ code, reason }) => {
     // What becomes of single events is in the counters.
     if (code !== 'unknown' || !(reason instanceof AnalyticsError)) return;
@@ -45,11 +51,6 @@ export async function drainThrough(
     tell({ code: reason.code, message: textOf(reason) });
     if (HOPELESS.has(reason.code)) stopped.by ??= 'trouble';
   });
-  const interrupt = () => {
-    stopped.by ??= 'interrupted';
-  };
-  // Only the first: a second signal ends the process as ever.
-  for (const signal of SIGNALS) process.once(signal, interrupt);
   const deadline = performance.now() + timeoutMs;
   let quiet = 0;
   while (stopped.by === undefined) {

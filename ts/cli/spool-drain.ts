@@ -34,7 +34,7 @@ export async function drain({ directory: given, json, timeout }: Settings): Prom
   if (found.waiting.length > 0) {
     checkOwner(directory, source);
     const progress = json ? NO_PROGRESS : progressOn(process.stderr, found.waitingEvents);
-    drained = await drainThrough(new Analytics(settings), timeout ?? Infinity, progress, tell);
+    drained = await drainThrough(() => new Analytics(settings), timeout ?? Infinity, progress, tell);
     left = takeInventory(directory, source).filter(isLeftOver);
   }
   const durationMs = Math.round(performance.now() - startedAt);
@@ -83,7 +83,7 @@ function checkOwner(directory: string, source: string): void {
   }
 }
 
-/** Not what a running process began meanwhile, and not what nobody can read. */
+/** Not what a running process has taken over meanwhile, and no file in which nothing is open any more. */
 function isLeftOver({ state, events, isNewer, unreadable }: Segment): boolean {
   return state === 'waiting' && (events > 0 || isNewer || unreadable !== null);
 }

@@ -32,6 +32,11 @@ pub trait Disk: Send + Sync {
     /// # Errors
     /// When it can't be locked at all.
     fn lock(&self, directory: &Path) -> io::Result<Option<Lock>>;
+    /// Whether somebody holds the lock of a directory. Changes nothing.
+    ///
+    /// # Errors
+    /// As the file system says.
+    fn is_locked(&self, directory: &Path) -> io::Result<bool>;
     /// Creates a file that is not there yet, to append to.
     ///
     /// # Errors
@@ -190,6 +195,18 @@ impl Disk for SystemDisk {
         match file.try_lock() {
             Ok(()) => Ok(Some(Box::new(file))),
             Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    fn is_locked(&self, directory: &Path) -> io::Result<bool> {
+        let file = match options().read(true).open(directory.join(LOCK_FILE)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            other => other?,
+        };
+        match file.try_lock() {
+            Ok(()) => Ok(false),
+            Err(TryLockError::WouldBlock) => Ok(true),
             Err(TryLockError::Error(error)) => Err(error),
         }
     }

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::cipher::{Keyring, Place};
-use super::disk::{Disk, LOCK_FILE};
-use super::home::{Home, acknowledgement_file, hex, segment_number};
+use super::disk::Disk;
+use super::home::{acknowledgement_file, hex};
 use super::keeper::MAX_SEGMENT_BYTES;
 use super::reader::{Found, Scan};
 use super::record::{ENCRYPTED, HEADER_LENGTH, Header, HeaderProblem, Record};
@@ -72,8 +72,7 @@ fn is_digest(name: &str) -> bool {
 
 fn list_instance(disk: &dyn Disk, source: &str, instance: &str, path: &Path) -> io::Result<Vec<SegmentFile>> {
     let items = disk.list(path)?;
-    let has_lock = items.iter().any(|item| item.name == LOCK_FILE);
-    let is_held = has_lock && Home::claim(disk, path.to_path_buf())?.is_none();
+    let is_held = disk.is_locked(path)?;
     let length_of = |name: &str| items.iter().find(|item| item.name == name).map_or(0, |item| item.length);
     let file = |name: &String| {
         let path = path.join(name);
@@ -122,6 +121,12 @@ fn read(disk: &dyn Disk, path: &Path) -> io::Result<(Vec<u8>, Vec<u8>)> {
     Ok((bytes, acknowledgements))
 }
 
+/// The number that every segment's name begins with, dead letters and what was set aside included.
+fn number_in_name(path: &Path) -> Option<u64> {
+    let name = path.file_name()?.to_string_lossy();
+    u64::from_str_radix(name.get(..16)?, 16).ok()
+}
+
 /// The unsettled events of a segment, one JSON text a line, and how many could not be decrypted.
 ///
 /// # Errors
@@ -129,8 +134,7 @@ fn read(disk: &dyn Disk, path: &Path) -> io::Result<(Vec<u8>, Vec<u8>)> {
 pub fn export(disk: &dyn Disk, path: &Path, keyring: &Keyring) -> io::Result<(String, u64)> {
     let (bytes, acknowledgements) = read(disk, path)?;
     let header = Header::decode(&bytes).ok();
-    let name = path.file_name().and_then(|name| segment_number(&name.to_string_lossy()));
-    let number = header.map(|header| header.number).or(name).unwrap_or_default();
+    let number = header.map(|header| header.number).or_else(|| number_in_name(path)).unwrap_or_default();
     let wanted = survey(&bytes, &acknowledgements).stretches;
     let is_wanted = |record: &Record<'_>| {
         wanted.iter().any(|stretch| {
