@@ -7,6 +7,7 @@ import { deliverThrough, Persistence } from './deliver.js';
 import { Emitter } from './emitter.js';
 import { AnalyticsError, ValidationError, type ErrorCode } from './errors.js';
 import { watchExit, watchSignals, type Departing } from './exit.js';
+import { Flushes, settled } from './flushes.js';
 import { sendThrough, type HTTPClient } from './http-client.js';
 import { heldOpen } from './keep-alive.js';
 import { messageFrom, messageOf, problemOf, type Message } from './message.js';
@@ -39,15 +40,12 @@ import {
 } from './outcome.js';
 import type { MethodParams, SegmentEvent, SegmentEventType } from './params.js';
 import { excludesSegment, Plugins, type Plugin } from './plugins.js';
-import { reportOf, statsOf, type DeliveryReport, type Stats } from './report.js';
+import { statsOf, type DeliveryReport, type Stats } from './report.js';
 import { notSerializable } from './unserializable.js';
 import { VERSION } from './version.js';
 
 /** As analytics-node: 1.25 times the longest a batch waits, at least a minute of it. */
 const CLOSE_TIMEOUT_MS = 75_000;
-
-/** Beyond this, timers of Node fire at once. */
-const LONGEST_TIMER_MS = 2_147_483_647;
 
 /** Clients that somebody listens to and that have events under way: they must not be collected. */
 const busy = new Set<Analytics>();
@@ -66,14 +64,13 @@ export class Analytics extends Emitter<AnalyticsEvents> {
   readonly #settlements = new Map<number, Settlement>();
   /** The ways out know it weakly, so the client has to hold it. */
   readonly #departing: Departing;
-  readonly #flushes = new Map<number, (report: DeliveryReport) => void>();
+  readonly #flushes: Flushes;
   /** Events that are with plugins and not yet with the engine. */
   readonly #passages = new Set<Promise<void>>();
   /** Characters of JSON of the events that are with plugins. */
   #passingLength = 0;
   /** Events that are settled, but not yet for the plugins that come last. */
   readonly #endings = new Set<Promise<void>>();
-  #lastFlush = 0;
   #interest = 0;
   readonly #persistence: Persistence;
   #closed = false;
@@ -96,6 +93,7 @@ export class Analytics extends Emitter<AnalyticsEvents> {
       if (client !== undefined) client.#readMail();
     };
     this.#engine = start(engineOptions, wake, logLevel, httpClient !== undefined);
+    this.#flushes = new Flushes(this.#engine);
     this.#persistence = this.#persistenceOf(this.#engine);
     this.deliver = this.#deliveries();
     // As in analytics-node, methods can be taken off the object.
@@ -376,12 +374,7 @@ export class Analytics extends Emitter<AnalyticsEvents> {
     const flush = async () => {
       // What was with plugins when a flush began comes before it; what is tracked after the call does not.
       if (this.#passages.size > 0) await settled(this.#passages, left());
-      this.#lastFlush += 1;
-      const id = this.#lastFlush;
-      const report = await new Promise<DeliveryReport>((resolve) => {
-        this.#flushes.set(id, resolve);
-        this.#engine.flush(id, limit <= LONGEST_TIMER_MS ? left() : -1, closes);
-      });
+      const report = await this.#flushes.begin(left(), closes);
       if (this.#endings.size > 0) await settled(this.#endings, left());
       return report;
     };
@@ -428,12 +421,8 @@ export class Analytics extends Emitter<AnalyticsEvents> {
         const reason = new AnalyticsError(notice.code as ErrorCode, notice.message, details);
         return void this.emit('error', { code: 'unknown', reason });
       }
-      case 'flushed': {
-        const resolve = this.#flushes.get(notice.id);
-        this.#flushes.delete(notice.id);
-        const unflushed = notice.unflushed as unknown as SegmentEvent[];
-        return resolve?.(reportOf(notice.stats, notice.durationMs, unflushed));
-      }
+      case 'flushed':
+        return this.#flushes.ended(notice);
       case 'request':
         this.emit('http_request', {
           url: notice.url,
@@ -495,14 +484,4 @@ export class Analytics extends Emitter<AnalyticsEvents> {
       drain: (timeoutMs) => void engine.drain(usesCallback ? 0 : timeoutMs),
     };
   }
-}
-
-/** Resolves once all of these have settled or the time is up. */
-async function settled(promises: ReadonlySet<Promise<void>>, limit: number): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise((resolve) => {
-    if (limit <= LONGEST_TIMER_MS) timer = setTimeout(resolve, limit);
-  });
-  await Promise.race([Promise.allSettled(promises), late]);
-  clearTimeout(timer);
 }

@@ -1,0 +1,46 @@
+/** Flushes that the engine has not ended yet, and waiting with a limit. */
+import type { Engine, Notice } from './native.js';
+import type { SegmentEvent } from './params.js';
+import { reportOf, type DeliveryReport } from './report.js';
+
+/** Beyond this, timers of Node fire at once. */
+const LONGEST_TIMER_MS = 2_147_483_647;
+
+/** The flushes of one client. */
+export class Flushes {
+  readonly #engine: Engine;
+  readonly #open = new Map<number, (report: DeliveryReport) => void>();
+  #last = 0;
+
+  constructor(engine: Engine) {
+    this.#engine = engine;
+  }
+
+  /** Begins one. Infinity means no limit. */
+  begin(limitMs: number, closes: boolean): Promise<DeliveryReport> {
+    this.#last += 1;
+    const id = this.#last;
+    return new Promise((resolve) => {
+      this.#open.set(id, resolve);
+      this.#engine.flush(id, limitMs <= LONGEST_TIMER_MS ? limitMs : -1, closes);
+    });
+  }
+
+  /** The engine has ended one. */
+  ended(notice: Extract<Notice, { type: 'flushed' }>): void {
+    const resolve = this.#open.get(notice.id);
+    this.#open.delete(notice.id);
+    const unflushed = notice.unflushed as unknown as SegmentEvent[];
+    resolve?.(reportOf(notice.stats, notice.durationMs, unflushed));
+  }
+}
+
+/** Resolves once all of these have settled or the time is up. */
+export async function settled(promises: ReadonlySet<Promise<void>>, limitMs: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise((resolve) => {
+    if (limitMs <= LONGEST_TIMER_MS) timer = setTimeout(resolve, limitMs);
+  });
+  await Promise.race([Promise.allSettled(promises), late]);
+  clearTimeout(timer);
+}
