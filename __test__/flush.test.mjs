@@ -261,6 +261,7 @@ const DROPS = [
   'redirect',
   'rejected',
   'server',
+  'spool_damaged',
   'timeout',
   'unauthorized',
   'unflushed',

@@ -55,14 +55,18 @@ function flushAndDie(signal: NodeJS.Signals): void {
   void Promise.allSettled(flushed).then(() => {
     process.removeListener(signal, flushAndDie);
     watchedSignals.delete(signal as FlushSignal);
+    leaveNothingBehind();
     // By the same signal, so that the parent sees what it would have seen.
     process.kill(process.pid, signal);
   });
 }
 
+function known(): Departing[] {
+  return Array.from(clients, (reference) => reference.deref()).filter((client) => client !== undefined);
+}
+
 function departing(): Departing[] {
-  const known = Array.from(clients, (reference) => reference.deref());
-  return known.filter((client) => client !== undefined).filter((client) => client.pending() > 0);
+  return known().filter((client) => client.pending() > 0);
 }
 
 function flushAll(): void {
@@ -82,4 +86,10 @@ function drainAll(): void {
     const left = waitedFor.get(client) === client.pending() ? 0 : deadline - performance.now();
     client.drain(Math.max(0, left));
   }
+  leaveNothingBehind();
+}
+
+/** Even an idle client may have an empty directory of its own in a spool. */
+function leaveNothingBehind(): void {
+  for (const client of known()) if (client.pending() === 0) client.drain(0);
 }

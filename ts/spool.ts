@@ -62,6 +62,8 @@ export function encryptionKeysOf(setting: SpoolSettings['encryptionKey']): strin
   });
 }
 
-function decoded(text: string): Buffer {
-  return Buffer.from(text, /^[0-9a-f]{64}$/i.test(text) ? 'hex' : 'base64');
+function decoded(text: string): Buffer | undefined {
+  if (/^[0-9a-f]{64}$/i.test(text)) return Buffer.from(text, 'hex');
+  // Node reads anything as base64; a short passphrase must not become a key by accident.
+  return /^[A-Za-z0-9+/_-]{43}=?$/.test(text) ? Buffer.from(text, 'base64') : undefined;
 }

@@ -189,7 +189,12 @@ impl Shared {
     pub fn flush(&self, id: u32, timeout: Option<Duration>, closes: bool) {
         let ended = self.ledger().flush(id, timeout, closes, self.clock.elapsed());
         match ended {
-            Some(ended) => self.conclude(vec![ended]),
+            Some(ended) => {
+                if closes {
+                    self.leave_storage();
+                }
+                self.report_flushed(vec![ended]);
+            }
             None => self.wake.notify_one(),
         }
         if closes {

@@ -167,8 +167,12 @@ impl Shared {
         let fault = self.ledger().spool_mut().and_then(Spool::take_fault);
         let Some(error) = fault else { return };
         let text = format!(
-            "The spool can't be used: {error}. Events are kept in memory only until it can. Check the disk, the \
-             spool directory and its owner."
+            "The spool can't be used: {error}. Events are kept in memory only until it can. Check the disk and its \
+             directory {}, and who owns it.",
+            self.config
+                .spool
+                .as_ref()
+                .map_or_else(String::new, |spool| spool.directory.display().to_string()),
         );
         self.span.in_scope(|| tracing::error!(error = %error, "the spool can't be used"));
         self.observer.notify(Notice::Trouble { error: Error::new(ErrorKind::Spool, text), status: None });

@@ -180,6 +180,10 @@ impl Disk for SimulatedDisk {
         Ok(Some(Box::new(Held(self.clone(), number))))
     }
 
+    fn check(&self, _: &Path) -> Result<()> {
+        Ok(())
+    }
+
     fn is_locked(&self, directory: &Path) -> Result<bool> {
         Ok(self.state().locked.contains_key(directory))
     }

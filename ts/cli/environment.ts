@@ -63,8 +63,9 @@ function isOfOneSource(entry: Dirent): boolean {
 /** The keys of the spool in base64; none without SEGMENT_SPOOL_KEY. */
 export function spoolKeys(): string[] {
   const texts = (process.env['SEGMENT_SPOOL_KEY'] ?? '').split(',').map((text) => text.trim());
+  const keys = texts.filter((text) => text !== '');
   try {
-    return encryptionKeysOf(texts.filter((text) => text !== ''));
+    return encryptionKeysOf(keys.length > 0 ? keys : undefined);
   } catch {
     throw new CommandError(
       'SEGMENT_SPOOL_KEY must be 32 random bytes as base64 or hex text. Several keys are separated by commas.',

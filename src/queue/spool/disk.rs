@@ -22,7 +22,7 @@ pub struct Item {
 
 /// A file system, as far as the spool uses one. Files are private to the user, links are never followed.
 pub trait Disk: Send + Sync {
-    /// Makes sure of a directory (and those above it) that nobody else can write to.
+    /// Makes sure of a directory and those above it. What is made is private to the user.
     ///
     /// # Errors
     /// Also when what is there belongs to somebody else or is a link.
@@ -32,6 +32,11 @@ pub trait Disk: Send + Sync {
     /// # Errors
     /// When it can't be locked at all.
     fn lock(&self, directory: &Path) -> io::Result<Option<Lock>>;
+    /// Makes sure that a directory is one, no link, and not another user's.
+    ///
+    /// # Errors
+    /// When it is.
+    fn check(&self, directory: &Path) -> io::Result<()>;
     /// Whether somebody holds the lock of a directory. Changes nothing.
     ///
     /// # Errors
@@ -186,6 +191,10 @@ impl Disk for SystemDisk {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             _ => {}
         }
+        self.check(directory)
+    }
+
+    fn check(&self, directory: &Path) -> io::Result<()> {
         check_owner(directory)
     }
 

@@ -4,7 +4,7 @@
 //! Adoption goes segment by segment, so that it never holds more than one in memory and never keeps a start, a call
 //! or an exit waiting.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 use super::Settings;
 use super::books::{Adopted, Chore, ReadPlan};
 use super::cipher::Place;
-use super::disk::{Disk, LogFile};
+use super::disk::{Disk, Item, LogFile};
 use super::home::{DEAD_LETTERS, Home, acknowledgement_file, segment_number};
 use super::reader::{Found, Scan};
 use super::record::{Acknowledgement, ENCRYPTED, Header, HeaderProblem, Record};
@@ -73,7 +73,9 @@ enum Verdict {
     /// Not now.
     Later,
     /// Not by us.
-    Untouchable,
+    Untouchable {
+        is_locked: bool,
+    },
 }
 
 /// What is known of orphans.
@@ -94,11 +96,10 @@ pub struct Keeper {
     orphans: VecDeque<Orphan>,
     deferred: Vec<Orphan>,
     estates: HashMap<PathBuf, Estate>,
-    /// Directories that hold something only somebody else can use.
-    set_aside: BTreeSet<PathBuf>,
+    /// Directories that hold something only somebody else can use, with the segments whose key is missing.
+    set_aside: BTreeMap<PathBuf, usize>,
     next_scan: Duration,
     has_scanned: bool,
-    locked: usize,
     is_closed: bool,
     /// Monotonic and wall clock when they were first seen to agree.
     agreed: (Duration, SystemTime),
@@ -121,10 +122,9 @@ impl Keeper {
             orphans: VecDeque::new(),
             deferred: Vec::new(),
             estates: HashMap::new(),
-            set_aside: BTreeSet::new(),
+            set_aside: BTreeMap::new(),
             next_scan: now.0,
             has_scanned: false,
-            locked: 0,
             is_closed: false,
             agreed: now,
         }
@@ -196,7 +196,7 @@ impl Keeper {
     #[must_use]
     pub fn outlook(&self) -> Outlook {
         let waiting = self.has_scanned.then_some(self.orphans.len() + self.deferred.len());
-        Outlook { waiting, locked: self.locked }
+        Outlook { waiting, locked: self.set_aside.values().sum() }
     }
 
     /// The next segment of an ended process, if there is one. Does a bounded piece of work.
@@ -223,8 +223,8 @@ impl Keeper {
             Ok(Verdict::Adopted(adopted)) => return Ok(Some(adopted)),
             Ok(Verdict::Settled) => drop(self.reclaim(&orphan.path)),
             Ok(Verdict::Later) => self.deferred.push(orphan),
-            Ok(Verdict::Untouchable) => {
-                self.set_aside.insert(orphan.home.clone());
+            Ok(Verdict::Untouchable { is_locked }) => {
+                *self.set_aside.entry(orphan.home.clone()).or_default() += usize::from(is_locked);
                 self.leave(&orphan.home);
             }
             // Its owner removed it, or the disk fails: the next look will tell.
@@ -238,12 +238,15 @@ impl Keeper {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             other => other?,
         };
-        for item in items.iter().filter(|item| item.is_directory && item.name != DEAD_LETTERS) {
-            let path = self.settings.directory.join(&item.name);
+        let is_instance = |item: &&Item| item.is_directory && item.name != DEAD_LETTERS;
+        let paths: Vec<_> =
+            items.iter().filter(is_instance).map(|item| self.settings.directory.join(&item.name)).collect();
+        self.set_aside.retain(|path, _| paths.contains(path));
+        for path in paths {
             let is_known = Some(path.as_path()) == own
                 || self.estates.contains_key(&path)
-                || self.set_aside.contains(&path);
-            if is_known {
+                || self.set_aside.contains_key(&path);
+            if is_known || self.disk.check(&path).is_err() {
                 continue;
             }
             // A directory that can't be locked is somebody else's.
@@ -276,12 +279,11 @@ impl Keeper {
         match header {
             Err(HeaderProblem::Newer(version)) => {
                 tracing::warn!(version, "a newer version wrote a part of the spool; it is left alone");
-                return Ok(Verdict::Untouchable);
+                return Ok(Verdict::Untouchable { is_locked: false });
             }
             Ok(header) if header.key_id != [0; 8] && !self.settings.keyring.knows(header.key_id) => {
-                self.locked += 1;
                 tracing::warn!("a part of the spool is encrypted with a key that was not given; it is kept");
-                return Ok(Verdict::Untouchable);
+                return Ok(Verdict::Untouchable { is_locked: true });
             }
             _ => {}
         }

@@ -126,8 +126,11 @@ impl Spool {
 
     fn degrade(&mut self, error: io::Error, now: Duration) {
         self.writer = None;
+        if self.state == State::Ready {
+            // Trouble that has not ended is no news.
+            self.fault = Some(error);
+        }
         self.state = State::Degraded { retry_at: now + RETRY };
-        self.fault = Some(error);
     }
 
     /// Writes an event. Once this returns, it survives the process.
@@ -253,8 +256,7 @@ impl Spool {
         self.watched_at = now;
         match self.begin_segment(now) {
             Ok(writer) => self.writer = Some(writer),
-            // The same trouble as before is no news.
-            Err(_) => self.state = State::Degraded { retry_at: now + RETRY },
+            Err(error) => self.degrade(error, now),
         }
         lost
     }
