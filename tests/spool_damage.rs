@@ -103,6 +103,23 @@ fn a_missing_or_wrong_key_keeps_the_files() {
 }
 
 #[test]
+fn a_missing_key_keeps_a_file_whose_header_is_destroyed_too() {
+    let setup = |keys: Vec<Secret<[u8; 32]>>| Setup { keys, ..Setup::default() };
+    let disk = small_spool(&setup(vec![Secret::new([1; 32])]));
+    for path in disk.files().into_iter().filter(|path| path.extension().is_some_and(|name| name == "seg")) {
+        let mut bytes = disk.content(&path);
+        bytes[34] ^= 1;
+        disk.replace(&path, bytes);
+    }
+    let files = disk.files();
+    assert_eq!(reopen(&disk, &setup(Vec::new())), (BTreeSet::new(), 0));
+    disk.kill();
+    assert_eq!(disk.files(), files);
+    let (found, _) = reopen(&disk, &setup(vec![Secret::new([1; 32])]));
+    assert_eq!(found.len() as u64, EVENTS - SETTLED);
+}
+
+#[test]
 fn a_newer_version_is_left_alone() {
     let disk = small_spool(&Setup::default());
     let path =

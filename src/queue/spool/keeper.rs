@@ -16,7 +16,7 @@ use super::cipher::Place;
 use super::disk::{Disk, Item, LogFile};
 use super::home::{DEAD_LETTERS, Home, acknowledgement_file, segment_number};
 use super::reader::{Found, Scan};
-use super::record::{Acknowledgement, ENCRYPTED, Header, HeaderProblem, Record};
+use super::record::{Acknowledgement, ENCRYPTED, HEADER_LENGTH, Header, HeaderProblem, Record};
 use super::survey::{age, milliseconds, survey};
 
 /// How often to look for orphans.
@@ -293,6 +293,13 @@ impl Keeper {
         };
         let number =
             path.file_name().and_then(|name| segment_number(&name.to_string_lossy())).unwrap_or_default();
+        if header.is_err() && !self.can_open(&bytes, number) {
+            // Its header, which would have named the key, is destroyed.
+            tracing::warn!(
+                "a part of the spool can't be decrypted with the keys that were given; it is kept"
+            );
+            return Ok(Verdict::Untouchable { is_locked: true });
+        }
         let survey = survey(&bytes, &acknowledgements);
         if survey.damaged > 0 || survey.torn > 0 {
             let (damaged, torn_bytes) = (survey.damaged, survey.torn);
@@ -389,6 +396,16 @@ impl Keeper {
             back.count = plan.length;
         }
         Ok(back)
+    }
+
+    /// Whether the first sound record of a segment can be read. All of them have one key.
+    fn can_open(&self, segment: &[u8], number: u64) -> bool {
+        let records = segment.get(HEADER_LENGTH..).unwrap_or_default();
+        let first = Scan::new(records, true).find_map(|found| match found {
+            Found::Record { record, .. } => Some(record),
+            _ => None,
+        });
+        first.is_none_or(|record| self.open(&record, number).is_some())
     }
 
     fn open(&self, record: &Record<'_>, segment: u64) -> Option<Box<[u8]>> {
