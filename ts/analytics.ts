@@ -163,7 +163,8 @@ export class Analytics extends Emitter<AnalyticsEvents> {
 
   /** The counters as they are now. */
   stats(): Stats {
-    return statsOf(JSON.parse(this.#engine.stats()) as object);
+    const maxQueueBytes = this.#engine.maxQueueBytes();
+    return { ...statsOf(JSON.parse(this.#engine.stats()) as object), maxQueueBytes };
   }
 
   /** Adds plugins; resolves once they have loaded. */
@@ -325,6 +326,7 @@ export class Analytics extends Emitter<AnalyticsEvents> {
 
   #report(error: AnalyticsError, event: SegmentEvent, settlement?: Settlement): false {
     this.#log?.('debug', error.message, { code: error.code });
+    this.emit('call_refused', error, event);
     this.#fail(error, new Context(event), settlement);
     return false;
   }

@@ -1,5 +1,6 @@
 /** The types of the public API that are not parameters, settings or reports. */
 import type { Context } from './context.js';
+import type { AnalyticsError } from './errors.js';
 import type { ShownSettings } from './options.js';
 import type { MethodParams, SegmentEvent, SegmentEventType } from './params.js';
 
@@ -45,6 +46,8 @@ export type AnalyticsEvents = Record<SegmentEventType, [context: Context]> & {
   http_response: [response: HttpResponseEvent];
   drained: [];
   call_after_close: [event: SegmentEvent];
+  /** A call returned `false` for another reason; `error` listeners hear of it too. */
+  call_refused: [reason: AnalyticsError, event: SegmentEvent];
 };
 
 /** The promise of a receipt. */

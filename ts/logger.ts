@@ -17,6 +17,9 @@ export interface LoggerLike {
 export const LOG_LEVELS = ['error', 'warn', 'info', 'debug', 'trace'] as const;
 export type LogThreshold = (typeof LOG_LEVELS)[number];
 
+/** What lines begin with, where a logger has no place for a context. */
+export const LINE_PREFIX = 'segment: ';
+
 /** Writes one line. */
 export type Log = (level: string, message: string, fields: Record<string, unknown>) => void;
 
@@ -52,10 +55,10 @@ function writerFor(logger: Loose): Writer | undefined {
   const call = (name: string, ...args: unknown[]) => logger[name]?.(...args);
   if (typeof logger !== 'object' || logger === null || !has('error', 'warn')) return undefined;
   if (has('bindings', 'child', 'info'))
-    return (level, message, fields) => call(level, fields, `segment: ${message}`);
+    return (level, message, fields) => call(level, fields, LINE_PREFIX + message);
   if (has('log', 'add', 'info')) {
     return (level, message, fields) =>
-      call('log', level === 'trace' ? 'silly' : level, `segment: ${message}`, fields);
+      call('log', level === 'trace' ? 'silly' : level, LINE_PREFIX + message, fields);
   }
   if (has('log') && !has('info')) {
     const names: Record<string, string> = { info: 'log', trace: has('verbose') ? 'verbose' : 'log' };
@@ -67,7 +70,7 @@ function writerFor(logger: Loose): Writer | undefined {
   if (has('info')) {
     return (level, message, fields) => {
       const name = level === 'trace' ? 'debug' : level;
-      return call(has(name) ? name : 'info', `segment: ${message}`, fields);
+      return call(has(name) ? name : 'info', LINE_PREFIX + message, fields);
     };
   }
   return undefined;

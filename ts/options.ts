@@ -161,21 +161,26 @@ export function resolveSettings(settings: AnalyticsSettings): ResolvedSettings {
   };
 }
 
+/** Stands in where nothing is sent and so no key is needed. */
+const DISABLED_WRITE_KEY = 'disabled';
+
 /** Settings from the environment. What the code says wins. */
 export function settingsFromEnvironment(
   overrides: Partial<AnalyticsSettings>,
   env: NodeJS.ProcessEnv,
 ): AnalyticsSettings {
-  const writeKey = overrides.writeKey ?? env['SEGMENT_WRITE_KEY'];
+  const text = (name: string) => env[name] || undefined;
+  const disable = overrides.disable ?? switchedOn('SEGMENT_DISABLE', text('SEGMENT_DISABLE'));
+  const keyless = disable === true ? DISABLED_WRITE_KEY : undefined;
+  const writeKey = overrides.writeKey ?? env['SEGMENT_WRITE_KEY'] ?? keyless;
   if (writeKey === undefined) throw missingWriteKey('Missing SEGMENT_WRITE_KEY');
   if ((writeKey as unknown) === '') throw missingWriteKey(BLANK_WRITE_KEY);
   requireWriteKey(writeKey);
-  const text = (name: string) => env[name] || undefined;
   return {
     host: text('SEGMENT_HOST'),
     region: text('SEGMENT_REGION') as AnalyticsSettings['region'],
     spool: text('SEGMENT_SPOOL_DIR'),
-    disable: overrides.disable ?? switchedOn('SEGMENT_DISABLE', text('SEGMENT_DISABLE')),
+    disable,
     ...withoutEmpty(overrides),
     writeKey,
   };

@@ -64,6 +64,8 @@ export interface Stats {
   inFlight: number;
   /** Bytes that pending events hold. */
   queueBytes: number;
+  /** The bound of `queueBytes`. */
+  maxQueueBytes: number;
   /** Whether accepted events are on disk. */
   spool: SpoolState;
   /** Bytes on disk. */

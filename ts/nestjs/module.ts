@@ -1,0 +1,144 @@
+/** The module: clients as providers, and the scope of requests. */
+import {
+  ConfigurableModuleBuilder,
+  Inject,
+  Module,
+  Optional,
+  type DynamicModule,
+  type NestModule,
+  type Provider,
+} from '@nestjs/common';
+import { HttpAdapterHost } from '@nestjs/core';
+
+import { SegmentHealthIndicator } from './health.js';
+import { setUpClient, type SegmentModuleExtras, type SegmentModuleOptions } from './options.js';
+import type { HttpRequest, RequestContextOptions } from './request-context.js';
+import { SegmentContextMiddleware } from './request-scope.js';
+import { SegmentService } from './service.js';
+import { getSegmentToken } from './tokens.js';
+
+/** Options of the request's scope, where the module has one. */
+const REQUEST_CONTEXT = 'SEGMENT_REQUEST_CONTEXT';
+
+const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN, OPTIONS_TYPE, ASYNC_OPTIONS_TYPE } =
+  new ConfigurableModuleBuilder<SegmentModuleOptions>({ moduleName: 'Segment' })
+    .setClassMethodName('forRoot')
+    .setFactoryMethodName('createSegmentOptions')
+    .setExtras<SegmentModuleExtras>(
+      { isGlobal: true, name: undefined, requestContext: undefined, extraProviders: undefined },
+      withClient,
+    )
+    .build();
+
+/** Everything that a client may be given here and now. */
+export type SegmentModuleSyncOptions = typeof OPTIONS_TYPE;
+/** A factory for the options: `useFactory` and `inject`, `useClass` or `useExisting`; `imports`, `extraProviders`. */
+export type SegmentModuleAsyncOptions = typeof ASYNC_OPTIONS_TYPE;
+/** The same, with the name that a further client needs. */
+export type Named<Options> = Options & { name: string };
+
+/**
+ * Makes `SegmentService` injectable. Global unless `isGlobal` is false. The application does not start with options
+ * that can't work (`ERR_WRITE_KEY_MISSING`, `ERR_OPTION_INVALID`).
+ */
+@Module({})
+export class SegmentModule extends ConfigurableModuleClass implements NestModule {
+  readonly #requestContext: RequestContextOptions | undefined;
+  readonly #adapterHost: HttpAdapterHost | undefined;
+
+  constructor(
+    @Optional() @Inject(REQUEST_CONTEXT) requestContext?: RequestContextOptions,
+    @Optional() @Inject(HttpAdapterHost) adapterHost?: HttpAdapterHost,
+  ) {
+    super();
+    this.#requestContext = requestContext;
+    this.#adapterHost = adapterHost;
+  }
+
+  /** One client, or several of which all but one have a `name`. Without options, from the environment. */
+  static override forRoot(
+    options: SegmentModuleSyncOptions | readonly SegmentModuleSyncOptions[] = {},
+  ): DynamicModule {
+    return isList(options) ? together(options.map((one) => super.forRoot(one))) : super.forRoot(options);
+  }
+
+  /** One client, or several, whose options come from factories. */
+  static override forRootAsync(
+    options: SegmentModuleAsyncOptions | readonly SegmentModuleAsyncOptions[],
+  ): DynamicModule {
+    return isList(options)
+      ? together(options.map((one) => super.forRootAsync(one)))
+      : super.forRootAsync(options);
+  }
+
+  /** A further client, injected with `@InjectSegment(name)`. */
+  static registerClient(options: Named<SegmentModuleSyncOptions>): DynamicModule {
+    return super.forRoot(options);
+  }
+
+  /** A further client whose options come from a factory. */
+  static registerClientAsync(options: Named<SegmentModuleAsyncOptions>): DynamicModule {
+    return super.forRootAsync(options);
+  }
+
+  /** Nest calls it before it makes the routes; it begins the scope of requests where `requestContext` asks for that. */
+  configure(): void {
+    if (this.#requestContext === undefined) return;
+    const middleware = new SegmentContextMiddleware(this.#requestContext);
+    const enter: Enter = (request, response, next) => middleware.use(request, response, next);
+    const adapter = this.#adapterHost?.httpAdapter;
+    // Not `consumer.forRoutes()`: its patterns differ between versions of Nest and leave out routes without the prefix.
+    if (adapter?.getType() !== 'fastify') adapter?.use(enter);
+    // Not Fastify's middleware: a scope that begins before the body is read does not outlast the reading.
+    else adapter.getInstance<FastifyInstance>().addHook('preHandler', enter);
+  }
+}
+
+type Enter = (request: HttpRequest, response: unknown, next: () => void) => void;
+
+/** What is used of Fastify. */
+interface FastifyInstance {
+  addHook(name: 'preHandler', hook: Enter): unknown;
+}
+
+/** Several clients behind one import. */
+@Module({})
+class SegmentClientsModule {}
+
+function together(modules: DynamicModule[]): DynamicModule {
+  return { module: SegmentClientsModule, imports: modules, exports: modules };
+}
+
+function isList<Item>(value: Item | readonly Item[]): value is readonly Item[] {
+  return Array.isArray(value);
+}
+
+/** What the module of one client provides and exports, beside its options. */
+function withClient(definition: DynamicModule, extras: SegmentModuleExtras): DynamicModule {
+  const { isGlobal = true, name, requestContext, extraProviders = [] } = extras;
+  const token = getSegmentToken(name);
+  const client: Provider = {
+    provide: token,
+    useFactory: (options: SegmentModuleOptions) => new SegmentService(setUpClient(options, name)),
+    inject: [MODULE_OPTIONS_TOKEN],
+  };
+  const exported = [client, ...(token === SegmentService ? [healthIndicator] : [])];
+  const providers = [...(definition.providers ?? []), ...extraProviders, ...exported];
+  return {
+    ...definition,
+    global: isGlobal,
+    providers: [...providers, ...scopeProviders(requestContext)],
+    exports: [...(definition.exports ?? []), ...exported],
+  };
+}
+
+const healthIndicator: Provider = {
+  provide: SegmentHealthIndicator,
+  useFactory: (service: SegmentService) => new SegmentHealthIndicator(service),
+  inject: [SegmentService],
+};
+
+function scopeProviders(requestContext: SegmentModuleExtras['requestContext']): Provider[] {
+  if (requestContext === undefined || requestContext === false) return [];
+  return [{ provide: REQUEST_CONTEXT, useValue: requestContext === true ? {} : requestContext }];
+}

@@ -1,0 +1,51 @@
+/** Where a request's scope begins: around all of it, or around a handler. */
+import type { CallHandler, ExecutionContext, NestInterceptor, NestMiddleware } from '@nestjs/common';
+import { Observable } from 'rxjs';
+
+import { runWithin } from './ambient-context.js';
+import { RequestScope, type HttpRequest, type RequestContextOptions } from './request-context.js';
+
+/** Calls in guards, pipes, interceptors, handlers and filters get the request's context. */
+export class SegmentContextMiddleware implements NestMiddleware {
+  readonly #options: RequestContextOptions;
+
+  constructor(options: RequestContextOptions = {}) {
+    this.#options = options;
+  }
+
+  use(request: HttpRequest, _response: unknown, next: () => void): void {
+    runWithin(new RequestScope(request, this.#options), next);
+  }
+}
+
+/**
+ * Calls in handlers, and in what they start, get the request's context: of HTTP and GraphQL. Others, such as
+ * messages, pass through.
+ */
+export class SegmentContextInterceptor implements NestInterceptor {
+  readonly #options: RequestContextOptions;
+
+  constructor(options: RequestContextOptions = {}) {
+    this.#options = options;
+  }
+
+  intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
+    const request = requestOf(context);
+    if (request === undefined) return next.handle();
+    const scope = new RequestScope(request, this.#options);
+    // The handler runs when it is subscribed to.
+    return new Observable((subscriber) => runWithin(scope, () => next.handle().subscribe(subscriber)));
+  }
+}
+
+function requestOf(context: ExecutionContext): HttpRequest | undefined {
+  switch (context.getType<string>()) {
+    case 'http':
+      return context.switchToHttp().getRequest<HttpRequest>();
+    case 'graphql':
+      // The third argument of a resolver is GraphQL's context.
+      return context.getArgByIndex<{ req?: HttpRequest } | undefined>(2)?.req;
+    default:
+      return undefined;
+  }
+}
