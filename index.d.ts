@@ -71,6 +71,15 @@ export interface ExportedSegment {
 /** Reads the unsettled events of one segment. Keys are base64. */
 export declare function exportSegment(path: string, keys: Array<string>): ExportedSegment
 
+/** A customer as the parameters of an identify call: JSON to JSON. Empty for what is no customer, or has no such id. */
+export declare function identifyCustomer(customer: string, about: string, userId: number): string
+
+/**
+ * The shortest way from a raw notification to a call: the message of the identify call, with `=` before it. Whatever
+ * is not a customer with that id is answered as by `parse_notification`. `userId` is the number of the field.
+ */
+export declare function identifyNotification(raw: string, userId: number): string
+
 /**
  * What is in one segment, every checksum checked: JSON
  * `{ events, damaged, tornBytes, oldestAt, keyId, problem }`.
@@ -94,3 +103,6 @@ export interface OptionProblem {
   /** What it may be. */
   limit?: string
 }
+
+/** Reads a raw notification. The answer is JSON, see `Answer`. */
+export declare function parseNotification(raw: string): string

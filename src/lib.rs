@@ -9,6 +9,7 @@
 #[cfg_attr(test, allow(dead_code, reason = "a test binary exports nothing to Node"))]
 mod binding;
 pub mod client;
+pub mod commercetools;
 pub mod config;
 pub mod delivery;
 pub mod error;

@@ -4,8 +4,11 @@ import {
   checkOptions,
   enqueue,
   exportSegment,
+  identifyCustomer,
+  identifyNotification,
   inspectSegment,
   listSpool,
+  parseNotification,
   type OptionProblem,
 } from '../index.js';
 
@@ -113,4 +116,13 @@ class NativeEngine extends NativeClient implements Engine {
 
 export const startNative: StartEngine = (...settings) => new NativeEngine(...settings);
 
-export { checkOptions, exportSegment, inspectSegment, listSpool, type OptionProblem };
+export {
+  checkOptions,
+  exportSegment,
+  identifyCustomer,
+  identifyNotification,
+  inspectSegment,
+  listSpool,
+  parseNotification,
+  type OptionProblem,
+};

@@ -7,6 +7,7 @@
 #![allow(clippy::needless_pass_by_value, reason = "napi hands arguments over by value")]
 
 mod bridge;
+mod commercetools;
 mod environment;
 mod mailbox;
 mod spool;

@@ -1,0 +1,73 @@
+//! The customer pipeline as JavaScript calls it: text in, text out.
+
+use napi_derive::napi;
+use serde::Serialize;
+
+use crate::commercetools::{About, Customer, Identify, Parsed, UserId, read};
+
+/// What a notification is, as JSON: `{ kind, reason?, customer?, about? }`.
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+enum Answer<'a> {
+    Identify {
+        customer: &'a Customer<'a>,
+        about: &'a About<'a>,
+    },
+    Ignore {
+        reason: &'static str,
+        about: &'a About<'a>,
+    },
+    NeedsFetch {
+        reason: &'static str,
+        about: &'a About<'a>,
+    },
+    Invalid {
+        reason: &'static str,
+    },
+}
+
+impl<'a> From<Parsed<'a>> for Answer<'a> {
+    fn from(parsed: Parsed<'a>) -> Self {
+        match parsed {
+            Parsed::Identify(customer, about) => Self::Identify { customer, about },
+            Parsed::Ignore(reason, about) => Self::Ignore { reason, about },
+            Parsed::NeedsFetch(reason, about) => Self::NeedsFetch { reason, about },
+            Parsed::Invalid(reason) => Self::Invalid { reason },
+        }
+    }
+}
+
+/// Reads a raw notification. The answer is JSON, see `Answer`.
+#[napi]
+pub fn parse_notification(raw: String) -> String {
+    read(raw.as_bytes(), |parsed| json(&Answer::from(parsed)))
+}
+
+/// The shortest way from a raw notification to a call: the message of the identify call, with `=` before it. Whatever
+/// is not a customer with that id is answered as by `parse_notification`. `userId` is the number of the field.
+#[napi]
+pub fn identify_notification(raw: String, user_id: u32) -> String {
+    read(raw.as_bytes(), |parsed| match parsed {
+        Parsed::Identify(customer, about) => match Identify::new(customer, user_id_of(user_id), about) {
+            Some(identify) => format!("={}", json(&identify)),
+            None => json(&Answer::Invalid { reason: "missing-user-id" }),
+        },
+        other => json(&Answer::from(other)),
+    })
+}
+
+/// A customer as the parameters of an identify call: JSON to JSON. Empty for what is no customer, or has no such id.
+#[napi]
+pub fn identify_customer(customer: String, about: String, user_id: u32) -> String {
+    let Ok(customer) = serde_json::from_str::<Customer<'_>>(&customer) else { return String::new() };
+    let about = serde_json::from_str::<About<'_>>(&about).unwrap_or_default();
+    Identify::new(&customer, user_id_of(user_id), &about).map(|identify| json(&identify)).unwrap_or_default()
+}
+
+fn user_id_of(number: u32) -> UserId {
+    UserId::ALL.get(number as usize).copied().unwrap_or(UserId::Email)
+}
+
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}

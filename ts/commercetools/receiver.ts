@@ -1,0 +1,170 @@
+/** The whole way of a notification: read, fetch if need be, transform, identify, and say what came of it. */
+import { AnalyticsError, invalidOption } from '../errors.js';
+import { logTo, type Log, type LoggerLike } from '../logger.js';
+import { identifyNotification } from '../native.js';
+import { getSegmentClientFromEnvironment } from './client.js';
+import { NotificationCounters, type NotificationStats } from './counters.js';
+import { identifyWith, segmentErrorOf } from './integration.js';
+import { parseNotification, textOf } from './notification.js';
+import { fieldNumber, transformCustomerToSegment } from './transformation.js';
+import type {
+  CommercetoolsCustomer,
+  NotificationFacts,
+  NotificationOutcome,
+  ParsedNotification,
+  SegmentClient,
+  SegmentClientLike,
+  SegmentIdentifyPayload,
+  TransformOptions,
+} from './types.js';
+
+/** Options of a receiver. */
+export interface ReceiverOptions extends TransformOptions {
+  /** Who identifies. @default the client of the environment */
+  readonly client?: SegmentClient | SegmentClientLike | undefined;
+  /**
+   * Fetches a customer whom a notification only names. `null`: there is none any more. Without it such notifications
+   * are ignored.
+   */
+  readonly resolveCustomer?:
+    | ((
+        customerId: string,
+        notification: Extract<ParsedNotification, { kind: 'needs-fetch' }>,
+      ) => Promise<CommercetoolsCustomer | null> | CommercetoolsCustomer | null)
+    | undefined;
+  /** Successes at info, failures at error level, never with customer data. @default silent */
+  readonly logger?: LoggerLike | undefined;
+}
+
+/** Errors that the same event will run into again. */
+const PERMANENT = new Set([
+  'ERR_VALIDATION',
+  'ERR_NOT_SERIALIZABLE',
+  'ERR_EVENT_TOO_LARGE',
+  'ERR_REJECTED',
+  'ERR_OPTION_INVALID',
+]);
+
+/** Takes notifications, however they arrive. */
+export class NotificationReceiver {
+  readonly #options: ReceiverOptions;
+  readonly #log: Log | undefined;
+  readonly #counters = new NotificationCounters();
+  /** Where no function of the application has to see the customer, native code goes the whole way. */
+  readonly #field: number | undefined;
+
+  /** @throws AnalyticsError `ERR_OPTION_INVALID` */
+  constructor(options: ReceiverOptions = {}) {
+    const { userId = 'email', mapTraits, resolveCustomer, logger } = options;
+    for (const [name, hook] of Object.entries({ mapTraits, resolveCustomer })) {
+      if (hook !== undefined && typeof hook !== 'function') throw invalidOption(name, 'a function');
+    }
+    const field = typeof userId === 'function' ? undefined : fieldNumber(userId);
+    this.#options = options;
+    this.#field = mapTraits === undefined ? field : undefined;
+    this.#log = logger === undefined ? undefined : logTo(logger, 'info');
+  }
+
+  /** Resolves when the customer is identified in Segment, or with why not. Never rejects. */
+  async receive(raw: unknown): Promise<NotificationOutcome> {
+    const started = performance.now();
+    const outcome = await this.#outcomeOf(raw).catch(failed);
+    this.#counters.count(outcome, performance.now() - started);
+    this.#tell(outcome);
+    return outcome;
+  }
+
+  /** What was received, and what came of it. */
+  stats(): NotificationStats {
+    return this.#counters.stats();
+  }
+
+  async #outcomeOf(raw: unknown): Promise<NotificationOutcome> {
+    const prepared = await this.#prepare(raw);
+    if ('outcome' in prepared) return prepared;
+    await identifyWith(this.#options.client ?? getSegmentClientFromEnvironment(), prepared);
+    return { outcome: 'identified', messageId: prepared.messageId };
+  }
+
+  async #prepare(raw: unknown): Promise<SegmentIdentifyPayload | NotificationOutcome> {
+    const parsed = this.#read(raw);
+    if ('userId' in parsed) return parsed;
+    switch (parsed.kind) {
+      case 'identify':
+        return this.#transform(parsed.customer, parsed.about);
+      case 'ignore':
+        return { outcome: 'ignored', reason: parsed.reason, about: parsed.about };
+      case 'invalid':
+        return { outcome: 'invalid', reason: parsed.reason };
+      default:
+        return this.#fetch(parsed);
+    }
+  }
+
+  /** In one step of native code where that is possible. */
+  #read(raw: unknown): SegmentIdentifyPayload | ParsedNotification {
+    if (this.#field === undefined) return parseNotification(raw);
+    const text = textOf(raw);
+    if (text === undefined) return parseNotification(raw);
+    const answer = identifyNotification(text, this.#field);
+    const isPayload = answer.startsWith('=');
+    return JSON.parse(isPayload ? answer.slice(1) : answer) as SegmentIdentifyPayload | ParsedNotification;
+  }
+
+  async #fetch(
+    parsed: Extract<ParsedNotification, { kind: 'needs-fetch' }>,
+  ): Promise<SegmentIdentifyPayload | NotificationOutcome> {
+    const { about } = parsed;
+    const { resolveCustomer } = this.#options;
+    if (resolveCustomer === undefined) return { outcome: 'ignored', reason: 'not-fetched', about };
+    const customer = await resolveCustomer(about.customerId ?? '', parsed);
+    if (customer === null) return { outcome: 'ignored', reason: 'not-found', about };
+    return this.#transform(customer, about);
+  }
+
+  #transform(
+    customer: CommercetoolsCustomer,
+    about: NotificationFacts,
+  ): SegmentIdentifyPayload | NotificationOutcome {
+    try {
+      return transformCustomerToSegment(customer, this.#options, about);
+    } catch (error) {
+      if ((error as Partial<AnalyticsError>).field !== 'userId') throw error;
+      return { outcome: 'invalid', reason: 'missing-user-id' };
+    }
+  }
+
+  #tell(outcome: NotificationOutcome): void {
+    switch (outcome.outcome) {
+      case 'identified':
+        return this.#log?.('info', 'customer identified', { messageId: outcome.messageId });
+      case 'ignored': {
+        const { reason, about } = outcome;
+        return this.#log?.(reason === 'not-fetched' ? 'warn' : 'info', 'notification ignored', {
+          reason,
+          ...about,
+        });
+      }
+      case 'invalid':
+        return this.#log?.('error', 'no notification', { reason: outcome.reason });
+      case 'failed': {
+        const { error, isRetryable } = outcome;
+        return this.#log?.('error', `customer not identified: ${error.message}`, {
+          code: error.code,
+          isRetryable,
+        });
+      }
+    }
+  }
+}
+
+function failed(error: unknown): NotificationOutcome {
+  const segmentError = segmentErrorOf(error);
+  // What is not ours may quote the customer.
+  const told = error instanceof AnalyticsError ? segmentError : { ...segmentError, message: nameOf(error) };
+  return { outcome: 'failed', error: told, isRetryable: !PERMANENT.has(segmentError.code ?? '') };
+}
+
+function nameOf(error: unknown): string {
+  return error instanceof Error ? `${error.name} in a function of the application` : 'Unknown error';
+}
