@@ -1,71 +1,74 @@
 /**
- * The main job on this machine alone: a Segment on loopback, a realistic day of traffic through the real package,
- * trouble on the way, a process that is killed, and an account of every event. Exits 0 only if the account is right.
+ * The main job on this machine alone: a Segment on loopback, the application of examples/companion-api, real HTTP
+ * requests, trouble on the way, a SIGTERM under load, a process that is killed, and an account of every event. Exits 0
+ * only if the account is right.
  */
-import { setTimeout as pause } from 'node:timers/promises';
-
-import { Analytics } from '@companion/segment';
 import { startFakeSegment } from '@companion/segment/testing';
 
+import { closingLine, metricsOf, startCompanionApi } from './demo/companion-api.mjs';
+import { spendTheDay } from './demo/day.mjs';
 import { killAndRecover } from './demo/kill-and-recovery.mjs';
-import { numberOf, trackOne } from './demo/traffic.mjs';
+import { shutDownUnderLoad } from './demo/shutdown.mjs';
+import { compare, Visitors } from './demo/visitors.mjs';
 
-const BURST = 20_000;
-const TRICKLE = 300;
+const SHUTDOWN_TIMEOUT_MS = 10_000;
+const LOAD = { perSecond: 500, forMs: 3_000, patienceMs: 2 * SHUTDOWN_TIMEOUT_MS };
+const SLOW_MS = 300;
 
 const started = performance.now();
 const segment = await startFakeSegment();
-const analytics = new Analytics({ writeKey: 'demo-write-key', host: segment.url, flushInterval: 500 });
-const refused = [];
-analytics.on('error', ({ reason }) => refused.push(`${reason.code}: ${reason.message}`));
+const api = await startCompanionApi({
+  SEGMENT_WRITE_KEY: 'demo-write-key',
+  SEGMENT_MARKETING_WRITE_KEY: 'demo-marketing-key',
+  SEGMENT_HOST: segment.url,
+  SEGMENT_SHUTDOWN_TIMEOUT: String(SHUTDOWN_TIMEOUT_MS),
+});
+if (api.url === undefined) throw new Error(`The application did not start:\n${api.output.join('\n')}`);
+const visitors = new Visitors(api.url);
+process.once('exit', () => api.kill('SIGKILL'));
 
-console.log(`A Segment listens on ${segment.url}. A day of traffic, in a few seconds:\n`);
+console.log(`A Segment listens on ${segment.url}, the application on ${api.url}. A day, in a few seconds:\n`);
 const progress = showProgress();
+const { sessions, wrong } = await spendTheDay(visitors, segment, say, sayMetrics);
 
-let sent = 0;
-for (; sent < BURST / 2; sent += 1) trackOne(analytics, sent);
-say('burst of 10,000 events handed over');
-await analytics.flush();
-
-segment.addFaults({ status: 429, retryAfter: 1 }, { status: 503, times: 2 });
-say('Segment now answers 429 (Retry-After: 1), then 503 twice');
-for (; sent < BURST; sent += 1) trackOne(analytics, sent);
-
-trackUnsendable();
-say('one event of 40 KB and one with a BigInt: refused at the call, with a reason');
-
-for (; sent < BURST + TRICKLE; sent += 1) {
-  trackOne(analytics, sent);
-  await pause(5);
-}
-say('trickle of 300 events over the rest of the day');
-
-const report = await analytics.closeAndFlush({ timeout: 60_000 });
+segment.addFaults({ delayMs: SLOW_MS, times: Infinity });
+say(`Segment takes ${SLOW_MS} ms for an answer; ${LOAD.perSecond} requests per second, then SIGTERM`);
+const shutdown = await shutDownUnderLoad(api, visitors, sessions, { ...LOAD, beforeSignal: sayMetrics });
+const status = shutdown.signal ?? `status ${shutdown.code}`;
+say(`the application has ended (${status}) ${shown(shutdown.tookMs)} ms after the signal`);
 clearInterval(progress);
-const eventsOfTheDay = [...segment.events];
-const { connectionCount } = segment;
+clearLine();
+const events = [...segment.events];
+const duplicates = segment.duplicates().size;
 
-const recovery = await killAndRecover(segment, say);
+const recovery = await killAndRecover(segment.clearFaults(), say);
 await segment.close();
-account(report, analytics.stats());
-
-function trackUnsendable() {
-  analytics.track({ userId: 'user-1', event: 'Report Uploaded', properties: { text: 'x'.repeat(40_000) } });
-  analytics.track({ userId: 'user-1', event: 'Invoice Paid', properties: { cents: 123_456_789n } });
-}
+account();
 
 function say(text) {
   clearLine();
   console.log(`  ${((performance.now() - started) / 1_000).toFixed(1).padStart(4)} s  ${text}`);
 }
 
+async function sayMetrics() {
+  const metrics = await metricsOf(api);
+  const figures = {
+    accepted: 'segment_events_accepted_total',
+    delivered: 'segment_events_delivered_total',
+    pending: 'segment_events_pending',
+    retries: 'segment_request_retries_total',
+  };
+  const texts = Object.entries(figures).map(([text, name]) => `${text} ${shown(metrics.get(name))}`);
+  say(`/metrics: ${texts.join(', ')}`);
+}
+
 function showProgress() {
   if (!process.stdout.isTTY) return undefined;
   return setInterval(() => {
-    const { accepted, delivered, pending, retries } = analytics.stats();
+    const { sent, answered } = visitors;
     clearLine();
     process.stdout.write(
-      `  ${accepted} accepted  ${delivered} delivered  ${pending} pending  ${retries} retries`,
+      `  ${sent} requests  ${answered} answered 2xx  ${segment.eventCount} events arrived`,
     );
   }, 100);
 }
@@ -74,20 +77,26 @@ function clearLine() {
   if (process.stdout.isTTY) process.stdout.write('\r\x1b[2K');
 }
 
+function shown(number) {
+  return Math.round(number).toLocaleString('en-US');
+}
+
 /** Prints the table and sets the exit code. */
-function account({ accepted, delivered, dropped, spooled, pending, unflushed }, stats) {
-  const total = (counts) => Object.values(counts).reduce((sum, count) => sum + count, 0);
-  const arrived = eventsOfTheDay.map(numberOf);
+function account() {
+  const { sent, answered, refused, unanswered, expected } = visitors;
+  const { missing, surplus } = compare(expected, events);
+  const closed = [closingLine(api), closingLine(api, 'marketing')];
+  const total = (name) => closed.reduce((sum, line) => sum + (line?.[name] ?? NaN), 0);
   const checks = {
-    'accepted = delivered + dropped + spooled + pending':
-      accepted === delivered + total(dropped) + spooled + pending,
-    'every deliverable event arrived': new Set(arrived).size === sent,
+    'every request answered with a 2xx has all its events at Segment': missing.length === 0,
     'each exactly once, by messageId':
-      segment.duplicates().size === 0 &&
-      new Set(eventsOfTheDay.map(({ messageId }) => messageId)).size === sent,
-    'nothing was left over': unflushed.length === 0 && pending === 0,
-    'the two that can not be sent were refused with a reason':
-      total(stats.refused) === 2 && refused.length === 2,
+      duplicates === 0 && new Set(events.map(({ messageId }) => messageId)).size === events.length,
+    'nothing else arrived, but for requests whose answer was cut off': surplus.length <= unanswered,
+    'wrong input was refused with a 4xx': wrong.every(([, code]) => code >= 400 && code <= 499),
+    "the log's closing lines say the same":
+      total('delivered') === events.length && total('accepted') === events.length && total('refused') === 0,
+    'SIGTERM came under load, and the application ended in time':
+      shutdown.answeredBefore > 0 && shutdown.signal === 'SIGTERM' && shutdown.tookMs <= SHUTDOWN_TIMEOUT_MS,
     'every event of the killed process arrived, exactly once':
       recovery.wasKilled &&
       recovery.accepted > 0 &&
@@ -95,26 +104,16 @@ function account({ accepted, delivered, dropped, spooled, pending, unflushed }, 
       recovery.isComplete &&
       recovery.left === 0,
   };
-  const number = (value) => value.toLocaleString('en-US');
-  const reasons = (counts) =>
-    Object.entries(counts)
-      .filter(([, count]) => count > 0)
-      .map(([reason, count]) => `  ${reason} ${number(count)}`)
-      .join('') || '  none';
   console.log(`
-  accepted          ${number(accepted)}
-  delivered         ${number(delivered)}
-  dropped           ${number(total(dropped))} ${reasons(dropped)}
-  refused           ${number(total(stats.refused))} ${reasons(stats.refused)}
-  requests          ${number(stats.requests)}
-  retries           ${number(stats.retries)}
-  connections       ${number(connectionCount)}
-  bytes, raw        ${number(stats.bytesRaw)}
-  bytes on the wire ${number(stats.bytesSent)}   (${((100 * stats.bytesSent) / stats.bytesRaw).toFixed(1)} %)
-  killed process    ${number(recovery.accepted)} accepted, ${number(recovery.recovered)} recovered, ${number(recovery.arrived.length)} arrived
+  requests          ${shown(sent)} sent: ${shown(answered)} answered 2xx, ${shown(refused)} refused, ${shown(unanswered)} without an answer
+  events            ${shown(expected.length)} expected, ${shown(events.length)} arrived, ${duplicates} twice
+  closing lines     ${shown(total('accepted'))} accepted, ${shown(total('delivered'))} delivered, ${total('dropped')} dropped
+  SIGTERM to exit   ${shown(shutdown.tookMs)} ms of ${shown(SHUTDOWN_TIMEOUT_MS)} (shutdownTimeout)
+  killed process    ${shown(recovery.accepted)} accepted, ${shown(recovery.recovered)} recovered, ${shown(recovery.arrived.length)} arrived
   time              ${((performance.now() - started) / 1_000).toFixed(1)} s
 `);
-  for (const reason of refused) console.log(`  refused: ${reason}`);
+  for (const [what, code] of wrong) console.log(`  refused: ${what}, ${code}`);
+  for (const key of missing.slice(0, 10)) console.log(`  missing: ${key}`);
   console.log();
   for (const [text, holds] of Object.entries(checks)) console.log(`  ${holds ? 'yes' : 'NO '}  ${text}`);
   process.exitCode = Object.values(checks).every(Boolean) ? 0 : 1;

@@ -19,6 +19,7 @@ checkNode();
 installPackages();
 buildNative();
 buildFace();
+buildExample();
 
 function checkNode() {
   if (isOlder(process.versions.node, MIN_NODE)) {
@@ -75,6 +76,17 @@ function buildFace() {
   // Nothing of a source that is gone may stay.
   rmSync('dist', { recursive: true, force: true });
   run('npx', ['tsc', '-p', 'tsconfig.json']);
+}
+
+/** It is compiled against the face, as an application is. */
+function buildExample() {
+  const example = join('examples', 'companion-api');
+  const settings = ['package.json', 'tsconfig.json'].map((name) => join(example, name));
+  const sources = ['dist/index.js', ...settings, ...filesIn(join(example, 'src'))];
+  if (isFresh(join(example, 'dist', 'main.js'), sources)) return;
+  step('Compiling the example');
+  rmSync(join(example, 'dist'), { recursive: true, force: true });
+  run('npx', ['tsc', '-p', example]);
 }
 
 /** The addon of this platform. */

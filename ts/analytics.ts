@@ -27,6 +27,7 @@ import {
   settingsFromEnvironment,
   shownSettings,
   type AnalyticsSettings,
+  type SettingsOverrides,
 } from './options.js';
 import {
   errorOf,
@@ -107,7 +108,7 @@ export class Analytics extends Emitter<AnalyticsEvents> {
   }
 
   /** A client from `SEGMENT_WRITE_KEY`, `_HOST`, `_REGION`, `_SPOOL_DIR` and `_DISABLE`; `overrides` win. */
-  static fromEnvironment(overrides: Partial<AnalyticsSettings> = {}, env = process.env): Analytics {
+  static fromEnvironment(overrides: SettingsOverrides = {}, env = process.env): Analytics {
     return new this(settingsFromEnvironment(overrides, env));
   }
 

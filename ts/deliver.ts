@@ -1,23 +1,11 @@
 /** `deliver.*`: the six methods as promises of what became of the event, on disk and at Segment. */
 import type { Deliver, Delivery, Receipt } from './api.js';
+import { deferred, type Deferred } from './deferred.js';
 import { AnalyticsError } from './errors.js';
 import { heldOpen } from './keep-alive.js';
 import { INTEREST, type Engine } from './native.js';
 import type { Settlement } from './outcome.js';
 import type { MethodParams, SegmentEventType } from './params.js';
-
-/** A promise of storage, and the ways to keep or break it. */
-interface Storage {
-  readonly promise: Promise<void>;
-  readonly resolve: () => void;
-  readonly reject: (error: unknown) => void;
-}
-
-function pendingStorage(): Storage {
-  let [resolve, reject]: [() => void, (error: unknown) => void] = [() => {}, () => {}];
-  const promise = new Promise<void>((keep, breakIt) => ([resolve, reject] = [keep, breakIt]));
-  return { promise, resolve, reject };
-}
 
 /** Makes a call whose fate somebody waits for. */
 type Call = <Type extends SegmentEventType>(
@@ -30,7 +18,7 @@ type Call = <Type extends SegmentEventType>(
 export function deliverThrough(call: Call, persistence: Persistence, owner: object): Deliver {
   const deliver = <Type extends SegmentEventType>(type: Type) => {
     return (params: MethodParams[Type]): Delivery => {
-      const stored = pendingStorage();
+      const stored = deferred();
       const fate = new Promise<Receipt>((resolve, reject) => {
         call(type, params, {
           accepted: (sequence) => persistence.watch(sequence, stored),
@@ -58,7 +46,7 @@ export function deliverThrough(call: Call, persistence: Persistence, owner: obje
 /** Who waits for an event to be safe on disk. */
 export class Persistence {
   readonly #engine: Engine;
-  readonly #waiting = new Map<number, Storage>();
+  readonly #waiting = new Map<number, Deferred<void>>();
   readonly #interestChanged: () => void;
 
   constructor(engine: Engine, interestChanged: () => void) {
@@ -72,7 +60,7 @@ export class Persistence {
   }
 
   /** Settles the promise once the event is as safe as `durability` says. */
-  watch(sequence: number, stored: Storage): void {
+  watch(sequence: number, stored: Deferred<void>): void {
     this.#waiting.set(sequence, stored);
     // In this order, so that a commit in between is heard of.
     this.#interestChanged();

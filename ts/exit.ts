@@ -50,15 +50,20 @@ export function watchSignals(signals: readonly FlushSignal[]): void {
 function flushAndDie(signal: NodeJS.Signals): void {
   const isOurs = process.listenerCount(signal) === 1;
   const flushed = departing().map((client) => client.flush({ timeout: client.exitTimeout() }));
-  // A handler of the application's rules: it decides when the process ends.
-  if (!isOurs) return;
+  // A handler of the application's rules: it decides when the process ends. It may do so by the same signal, which a
+  // listener of ours would swallow.
+  if (!isOurs) return unwatch(signal);
   void Promise.allSettled(flushed).then(() => {
-    process.removeListener(signal, flushAndDie);
-    watchedSignals.delete(signal as FlushSignal);
+    unwatch(signal);
     leaveNothingBehind();
     // By the same signal, so that the parent sees what it would have seen.
     process.kill(process.pid, signal);
   });
+}
+
+function unwatch(signal: NodeJS.Signals): void {
+  process.removeListener(signal, flushAndDie);
+  watchedSignals.delete(signal as FlushSignal);
 }
 
 function known(): Departing[] {

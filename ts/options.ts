@@ -75,6 +75,9 @@ export interface AnalyticsSettings {
   allowInsecureHost?: boolean | undefined;
 }
 
+/** Settings of which the environment may know the write key. */
+export type SettingsOverrides = Omit<AnalyticsSettings, 'writeKey'> & { writeKey?: string | undefined };
+
 /** Settings, taken apart. */
 export interface ResolvedSettings {
   /** For the engine, JSON. Holds the write key: never kept. */
@@ -166,7 +169,7 @@ const DISABLED_WRITE_KEY = 'disabled';
 
 /** Settings from the environment. What the code says wins. */
 export function settingsFromEnvironment(
-  overrides: Partial<AnalyticsSettings>,
+  overrides: SettingsOverrides,
   env: NodeJS.ProcessEnv,
 ): AnalyticsSettings {
   const text = (name: string) => env[name] || undefined;

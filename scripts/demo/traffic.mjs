@@ -66,8 +66,3 @@ export function trackOne(analytics, number, messageId) {
       });
   }
 }
-
-/** @returns {number} the number of an event as it arrived */
-export function numberOf({ properties, traits, context }) {
-  return properties?.number ?? traits?.number ?? context?.number;
-}

@@ -1,7 +1,7 @@
 /** What is known of a call beside its parameters: whose request it belongs to, and where that came from. */
 import { AsyncLocalStorage } from 'node:async_hooks';
 
-import type { ExtraContext, SegmentEventType } from '../params.js';
+import type { ExtraContext, MethodParams, SegmentEventType } from '../params.js';
 
 /** Added to calls that do not say it themselves. */
 export interface AmbientContext {
@@ -9,6 +9,13 @@ export interface AmbientContext {
   anonymousId?: string | undefined;
   context?: ExtraContext | undefined;
 }
+
+/** The parameters of a call whose ids may come from its context. */
+export type AmbientParams<Type extends SegmentEventType> = WithoutIds<MethodParams[Type]> & {
+  userId?: string | null | undefined;
+  anonymousId?: string | null | undefined;
+};
+type WithoutIds<Params> = Params extends unknown ? Omit<Params, 'userId' | 'anonymousId'> : never;
 
 /** Read at each call, because guards learn who the user is after the request has begun. */
 export interface Scope {
@@ -29,6 +36,11 @@ export class SegmentContext {
   /** Calls within `callback`, and in whatever it starts, get these values. Nested runs add to the outer ones. */
   static run<Result>(values: AmbientContext, callback: () => Result): Result {
     return runWithin({ read: () => values }, callback);
+  }
+
+  /** Calls within `callback`, and in whatever it starts, get nothing of what is known around it. */
+  static exit<Result>(callback: () => Result): Result {
+    return storage.exit(callback);
   }
 
   /** What a call made here would get. */

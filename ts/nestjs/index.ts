@@ -7,7 +7,7 @@ export { SegmentService } from './service.js';
 export { getSegmentToken, InjectSegment } from './tokens.js';
 export { Track } from './track.js';
 
-export type { AmbientContext } from './ambient-context.js';
+export type { AmbientContext, AmbientParams } from './ambient-context.js';
 export type { HealthThresholds, SegmentHealth } from './health.js';
 export type { Named, SegmentModuleAsyncOptions, SegmentModuleSyncOptions } from './module.js';
 export type { SegmentModuleExtras, SegmentModuleOptions, SegmentOptionsFactory } from './options.js';

@@ -5,7 +5,7 @@ import type { Provider } from '@nestjs/common';
 
 import { Analytics } from '../analytics.js';
 import { AnalyticsError, invalidOption } from '../errors.js';
-import { settingsFromEnvironment, type AnalyticsSettings } from '../options.js';
+import { settingsFromEnvironment, type AnalyticsSettings, type SettingsOverrides } from '../options.js';
 import type { AmbientContext } from './ambient-context.js';
 import { DEFAULT_CLIENT, logInNest, type NestLog } from './log.js';
 import type { RequestContextOptions } from './request-context.js';
@@ -18,7 +18,7 @@ const SHUTDOWN_TIMEOUT_MS = 10_000;
  * Options of a client. Everything that `Analytics` takes; what is missing comes from `SEGMENT_WRITE_KEY` (default
  * client only), `SEGMENT_HOST`, `SEGMENT_REGION`, `SEGMENT_SPOOL_DIR` and `SEGMENT_DISABLE`.
  */
-export interface SegmentModuleOptions extends Partial<AnalyticsSettings> {
+export interface SegmentModuleOptions extends SettingsOverrides {
   /** False: calls are checked and counted, nothing is sent and no write key is needed. @default true */
   enabled?: boolean | undefined;
   /** Sends nothing and logs of each event its type, and the names of its properties or traits. @default false */
@@ -80,7 +80,7 @@ export function setUpClient(
   };
 }
 
-function settingsOf(settings: Partial<AnalyticsSettings>, name: string): AnalyticsSettings {
+function settingsOf(settings: SettingsOverrides, name: string): AnalyticsSettings {
   // The environment's key is one source's: under another name its events would go to the wrong one.
   const { SEGMENT_WRITE_KEY: _key, ...others } = process.env;
   try {

@@ -70,7 +70,7 @@ function factsOf(request: AdapterRequest, exclude: readonly RequestFact[]): Extr
   const { headers } = request;
   const path = (request.originalUrl ?? request.url)?.split('?', 1)[0];
   const facts: Record<RequestFact, unknown> = {
-    ip: request.ip ?? request.socket?.remoteAddress,
+    ip: ipOf(request.ip ?? request.socket?.remoteAddress),
     userAgent: headers['user-agent'],
     // Without the query, which may hold anything.
     page: path === undefined ? undefined : { path },
@@ -83,6 +83,11 @@ function factsOf(request: AdapterRequest, exclude: readonly RequestFact[]): Extr
       facts[name],
     ]),
   );
+}
+
+/** An IPv4 address as such, even on a socket that takes both kinds (RFC 4291, 2.5.5.2). */
+function ipOf(address: string | undefined): string | undefined {
+  return address?.replace(/^::ffff:(?=\d+\.)/i, '');
 }
 
 /** The language that is preferred most (RFC 9110, 12.5.4). */

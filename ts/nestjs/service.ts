@@ -1,20 +1,29 @@
 /** What is injected: the API of `Analytics`, and no call of it can harm its caller. */
-import type { OnApplicationShutdown } from '@nestjs/common';
+import type { BeforeApplicationShutdown, OnApplicationShutdown } from '@nestjs/common';
 
 import type { Analytics } from '../analytics.js';
-import type { Callback, Deliver, Delivery, FlushParams } from '../api.js';
+import type { Callback, Delivery, FlushParams } from '../api.js';
 import { Context } from '../context.js';
 import { AnalyticsError } from '../errors.js';
 import { announce } from '../metrics/sources.js';
 import { EVENT_TYPES } from '../native.js';
 import { settlementOf } from '../outcome.js';
-import type { MethodParams, SegmentEventType } from '../params.js';
+import type { SegmentEventType } from '../params.js';
 import type { DeliveryReport, Stats } from '../report.js';
-import { merged, SegmentContext, withAmbient, type AmbientContext } from './ambient-context.js';
+import {
+  merged,
+  SegmentContext,
+  withAmbient,
+  type AmbientContext,
+  type AmbientParams,
+} from './ambient-context.js';
 import { callSite } from './call-site.js';
 import type { NestLog } from './log.js';
 
 const LOGGED_ONCE = 'This is logged once; stats().refused counts repeats.';
+
+/** The six methods as promises of the event's fate. */
+export type AmbientDeliver = { [Type in SegmentEventType]: (params: AmbientParams<Type>) => Delivery };
 
 /** A client, and what its service has to know. */
 export interface ServiceSetup {
@@ -32,13 +41,13 @@ export interface ServiceSetup {
  * Tracks from anywhere in a NestJS application. Calls return at once and never throw: a call that can't be accepted
  * returns `false`, is logged once per kind of mistake and counted in `stats().refused`.
  */
-export class SegmentService implements OnApplicationShutdown {
+export class SegmentService implements BeforeApplicationShutdown, OnApplicationShutdown {
   /** `default`, or the name that the client was registered with. */
   readonly name: string;
   /** The client itself, for plugins and events. Its own methods throw on wrong parameters. */
   readonly client: Analytics;
   /** The same six methods as promises that settle when the event's fate is known. */
-  readonly deliver: Deliver;
+  readonly deliver: AmbientDeliver;
   readonly #log: NestLog;
   readonly #isDisabled: boolean;
   readonly #shutdownTimeout: number;
@@ -61,32 +70,32 @@ export class SegmentService implements OnApplicationShutdown {
   }
 
   /** Who the user is. True: accepted; false: refused, and the log says why. */
-  identify(params: MethodParams['identify'], callback?: Callback): boolean {
+  identify(params: AmbientParams<'identify'>, callback?: Callback): boolean {
     return this.#call('identify', params, callback);
   }
 
   /** What the user did. True: accepted; false: refused, and the log says why. */
-  track(params: MethodParams['track'], callback?: Callback): boolean {
+  track(params: AmbientParams<'track'>, callback?: Callback): boolean {
     return this.#call('track', params, callback);
   }
 
   /** A web page was seen. True: accepted; false: refused, and the log says why. */
-  page(params: MethodParams['page'], callback?: Callback): boolean {
+  page(params: AmbientParams<'page'>, callback?: Callback): boolean {
     return this.#call('page', params, callback);
   }
 
   /** A screen of an application was seen. True: accepted; false: refused, and the log says why. */
-  screen(params: MethodParams['screen'], callback?: Callback): boolean {
+  screen(params: AmbientParams<'screen'>, callback?: Callback): boolean {
     return this.#call('screen', params, callback);
   }
 
   /** Which group the user belongs to. True: accepted; false: refused, and the log says why. */
-  group(params: MethodParams['group'], callback?: Callback): boolean {
+  group(params: AmbientParams<'group'>, callback?: Callback): boolean {
     return this.#call('group', params, callback);
   }
 
   /** Two ids are one user. True: accepted; false: refused, and the log says why. */
-  alias(params: MethodParams['alias'], callback?: Callback): boolean {
+  alias(params: AmbientParams<'alias'>, callback?: Callback): boolean {
     return this.#call('alias', params, callback);
   }
 
@@ -103,6 +112,11 @@ export class SegmentService implements OnApplicationShutdown {
   /** Whether the shutdown has begun: calls are refused from then on. */
   get isClosed(): boolean {
     return this.#closing !== undefined;
+  }
+
+  /** Nest calls this before it closes the HTTP server, which may take its time: delivery need not wait for that. */
+  beforeApplicationShutdown(): void {
+    void this.client.flush();
   }
 
   /**
@@ -140,7 +154,7 @@ export class SegmentService implements OnApplicationShutdown {
     return total(this.stats().refused);
   }
 
-  #call<Type extends SegmentEventType>(type: Type, params: MethodParams[Type], callback?: Callback): boolean {
+  #call(type: SegmentEventType, params: unknown, callback?: Callback): boolean {
     try {
       const call = this.client[type] as (given: unknown, callback?: Callback) => boolean;
       return call(this.#inContext(type, params), callback);
@@ -159,12 +173,12 @@ export class SegmentService implements OnApplicationShutdown {
     return false;
   }
 
-  #deliveries(): Deliver {
+  #deliveries(): AmbientDeliver {
     const deliver = (type: SegmentEventType) => (params: never) => {
       const call = this.client.deliver[type] as (given: unknown) => Delivery;
       return call(this.#inContext(type, params));
     };
-    return Object.fromEntries(EVENT_TYPES.map((type) => [type, deliver(type)])) as unknown as Deliver;
+    return Object.fromEntries(EVENT_TYPES.map((type) => [type, deliver(type)])) as unknown as AmbientDeliver;
   }
 
   /** What goes wrong in here costs the event its context, not the event. */
