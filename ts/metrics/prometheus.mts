@@ -1,3 +1,3 @@
 /** The ESM entrance: the one CommonJS implementation, by name. */
-export { registerSegmentMetrics } from './prometheus.js';
+export { registerNotificationMetrics, registerSegmentMetrics } from './prometheus.js';
 export type * from './prometheus.js';

@@ -5,6 +5,7 @@ import { METRICS, samplesOf, type Label, type Metric, type Sample } from './cata
 import { MeasuredClients, type Clients } from './sources.js';
 
 export type { Clients, StatsSource } from './sources.js';
+export { registerNotificationMetrics, type NotificationSource } from './notifications.js';
 
 /** A registry, of Prometheus text or OpenMetrics. prom-client 14 and 15 write its type in different ways. */
 export type Register = NonNullable<CounterConfiguration<string>['registers']>[number];
