@@ -230,7 +230,7 @@ function unknownOption(name: string): AnalyticsError {
 }
 
 /** `undefined` and `null` both mean: not given. */
-function withoutEmpty(settings: object): Record<string, unknown> {
+export function withoutEmpty(settings: object): Record<string, unknown> {
   return Object.fromEntries(
     Object.entries(settings).filter(([, value]) => value !== undefined && value !== null),
   );

@@ -2,6 +2,8 @@
 import { X509Certificate } from 'node:crypto';
 import { rootCertificates } from 'node:tls';
 
+import { invalidOption } from '../errors.js';
+
 /** Gets what is behind a URL; rejects unless the answer is a success. */
 export type FetchBytes = (url: string) => Promise<Buffer | Uint8Array | string>;
 
@@ -12,39 +14,49 @@ const PEM = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
 const AMAZON_AUTHORITIES = /^https?:\/\/[a-z0-9.-]+\.amazontrust\.com\//;
 
 /**
+ * The authorities to trust.
+ *
+ * @throws AnalyticsError `ERR_OPTION_INVALID` for a text without a certificate
+ */
+export function authoritiesOf(pems: readonly string[] = rootCertificates): readonly X509Certificate[] {
+  const authorities = Array.isArray(pems) ? pems.map((pem) => certificatesIn(String(pem))) : [];
+  if (authorities.length === 0 || authorities.some(({ length }) => length === 0)) {
+    throw invalidOption('certificateAuthorities', 'a list of certificates as PEM');
+  }
+  return authorities.flat();
+}
+
+/**
  * The first certificate of a PEM text, if a chain of valid authorities leads from it to a trusted one. Authorities
  * that are not in the text are fetched from where the certificate says (RFC 5280, 4.2.2.1), if that is Amazon's.
+ * Rejects as the fetch does.
  */
 export async function issuedByTrusted(
   pem: Buffer | Uint8Array | string,
-  trusted: readonly string[] = rootCertificates,
+  trusted: readonly X509Certificate[],
   fetchBytes: FetchBytes,
   time: number,
 ): Promise<X509Certificate | undefined> {
-  const [first, ...others] = (
-    Buffer.from(pem as Buffer)
-      .toString()
-      .match(PEM) ?? []
-  ).map(read);
-  if (first === undefined) return undefined;
-  const roots = trusted.map(read);
+  const [first, ...others] = certificatesIn(Buffer.from(pem as Buffer).toString());
   let certificate = first;
-  for (let step = 0; step < MAX_STEPS; step += 1) {
-    if (roots.some((root) => isIssuer(root, certificate, time))) return first;
-    const issuer =
-      others.find((other) => isIssuer(other, certificate, time)) ??
-      (await published(certificate, fetchBytes));
-    if (issuer === undefined || !isIssuer(issuer, certificate, time)) return undefined;
-    certificate = issuer;
+  for (let step = 0; step < MAX_STEPS && certificate !== undefined; step += 1) {
+    const issued = certificate;
+    const isIssuerOf = (authority: X509Certificate) => isIssuer(authority, issued, time);
+    if (trusted.some(isIssuerOf)) return first;
+    const issuer = others.find(isIssuerOf) ?? (await published(issued, fetchBytes));
+    certificate = issuer !== undefined && isIssuerOf(issuer) ? issuer : undefined;
   }
   return undefined;
 }
 
+/** Both ends of its time are part of it. */
+export function isValidAt(certificate: X509Certificate, time: number): boolean {
+  return Date.parse(certificate.validFrom) <= time && time <= Date.parse(certificate.validTo);
+}
+
 function isIssuer(authority: X509Certificate, certificate: X509Certificate, time: number): boolean {
-  const isValid = Date.parse(authority.validFrom) <= time && time <= Date.parse(authority.validTo);
-  return (
-    authority.ca && isValid && certificate.checkIssued(authority) && certificate.verify(authority.publicKey)
-  );
+  const mayIssue = authority.ca && isValidAt(authority, time);
+  return mayIssue && certificate.checkIssued(authority) && certificate.verify(authority.publicKey);
 }
 
 async function published(
@@ -56,6 +68,16 @@ async function published(
   return read(await fetchBytes(url));
 }
 
-function read(bytes: Buffer | Uint8Array | string): X509Certificate {
-  return new X509Certificate(bytes);
+/** Those that can be read. */
+function certificatesIn(text: string): X509Certificate[] {
+  const certificates = text.match(PEM)?.map(read) ?? [];
+  return certificates.filter((certificate) => certificate !== undefined);
+}
+
+function read(bytes: Buffer | Uint8Array | string): X509Certificate | undefined {
+  try {
+    return new X509Certificate(bytes);
+  } catch {
+    return undefined;
+  }
 }

@@ -1,7 +1,9 @@
 /** Clients of the stories' interface: one for each write key, however often it is asked for. */
+import { isDeepStrictEqual } from 'node:util';
+
 import { Analytics } from '../analytics.js';
 import { deferred } from '../deferred.js';
-import { AnalyticsError } from '../errors.js';
+import { AnalyticsError, invalidOption } from '../errors.js';
 import type { AnalyticsSettings } from '../options.js';
 import type { UserTraits } from '../params.js';
 import type { SegmentClient, SegmentIdentifyPayload } from './types.js';
@@ -14,6 +16,10 @@ const DEFAULTS = { maxRetries: 3, httpRequestTimeout: 5_000 };
 /** Milliseconds. SNS gives up on an HTTP endpoint after 15 s. */
 const CALL_TIMEOUT_MS = 12_000;
 const CLOSE_TIMEOUT_MS = 10_000;
+/** Beyond this, timers of Node fire at once. */
+const LONGEST_TIMER_MS = 2_147_483_647;
+/** More than an application has sources; beyond it the oldest is shared no more. */
+const MAX_SHARED = 100;
 
 /** Settings of a client, as of `Analytics`. */
 export interface SegmentClientOptions extends Omit<AnalyticsSettings, 'writeKey'> {
@@ -23,7 +29,7 @@ export interface SegmentClientOptions extends Omit<AnalyticsSettings, 'writeKey'
 
 /** What the environment says. */
 export interface EnvironmentConfig {
-  /** Not enumerable, so that no log shows it by accident. */
+  /** Not enumerable, and read by a getter, so that no log shows it by accident. */
   readonly SEGMENT_WRITE_KEY?: string;
   readonly SEGMENT_HOST?: string;
   readonly SEGMENT_REGION?: string;
@@ -36,10 +42,20 @@ export function getEnvironmentConfig(env: NodeJS.ProcessEnv = process.env): Envi
     ...(SEGMENT_HOST !== undefined && { SEGMENT_HOST }),
     ...(SEGMENT_REGION !== undefined && { SEGMENT_REGION }),
   };
-  return Object.defineProperty(config, 'SEGMENT_WRITE_KEY', { value: SEGMENT_WRITE_KEY, enumerable: false });
+  return Object.defineProperty(config, 'SEGMENT_WRITE_KEY', {
+    get: () => SEGMENT_WRITE_KEY,
+    enumerable: false,
+  });
 }
 
-const clients = new Map<string, EngineSegmentClient>();
+/** A client, and what it was asked for with. */
+interface SharedClient {
+  readonly writeKey: unknown;
+  readonly options: Readonly<Record<string, unknown>>;
+  readonly client: EngineSegmentClient;
+}
+
+let sharedClients: readonly SharedClient[] = [];
 
 /**
  * A client for the write key. The same one for the same key and options, until it is closed: connections and batches
@@ -48,9 +64,10 @@ const clients = new Map<string, EngineSegmentClient>();
  * @throws AnalyticsError `ERR_WRITE_KEY_MISSING`: `Write key cannot be empty or whitespace only`
  */
 export function createSegmentClient(writeKey: string, options: SegmentClientOptions = {}): SegmentClient {
-  return shared(writeKey, options, () => {
+  return shared(writeKey, { ...options }, () => {
     const { callTimeout, ...settings } = options;
     if (typeof writeKey !== 'string' || writeKey.trim() === '') throw emptyWriteKey();
+    requireTimeout(callTimeout);
     return new EngineSegmentClient(new Analytics({ ...DEFAULTS, ...settings, writeKey }), callTimeout);
   });
 }
@@ -68,22 +85,38 @@ export function getSegmentClientFromEnvironment(env: NodeJS.ProcessEnv = process
   });
 }
 
-function shared(writeKey: unknown, options: object, create: () => EngineSegmentClient): SegmentClient {
-  const key = JSON.stringify([writeKey, options]);
-  // What JSON leaves out (an httpClient, a logger) can't be compared.
-  const isComparable = Object.values(options).every(
-    (value) => typeof value !== 'function' && !isInstance(value),
-  );
-  const known = isComparable ? clients.get(key) : undefined;
-  if (known !== undefined && !known.isClosed) return known;
+function shared(
+  writeKey: unknown,
+  options: Readonly<Record<string, unknown>>,
+  create: () => EngineSegmentClient,
+): SegmentClient {
+  const open = sharedClients.filter(({ client }) => !client.isClosed);
+  const known = open.find((other) => other.writeKey === writeKey && areSame(other.options, options));
+  if (known !== undefined) return known.client;
   const client = create();
-  if (isComparable) clients.set(key, client);
+  sharedClients = [...open, { writeKey, options, client }].slice(-MAX_SHARED);
   return client;
+}
+
+/** What an instance holds can't be compared (an httpClient, a logger): only itself is the same. */
+function areSame(some: SharedClient['options'], others: SharedClient['options']): boolean {
+  return Object.keys({ ...some, ...others }).every((name) => {
+    const value = some[name];
+    return isInstance(value) ? value === others[name] : isDeepStrictEqual(value, others[name]);
+  });
 }
 
 function isInstance(value: unknown): boolean {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
   return Object.getPrototypeOf(value) !== Object.prototype;
+}
+
+function requireTimeout(callTimeout: unknown): void {
+  if (callTimeout === undefined) return;
+  const isTimeout = typeof callTimeout === 'number' && callTimeout >= 1 && callTimeout <= LONGEST_TIMER_MS;
+  if (!isTimeout) {
+    throw invalidOption('callTimeout', `a number of milliseconds from 1 to ${LONGEST_TIMER_MS}`);
+  }
 }
 
 function emptyWriteKey(): AnalyticsError {
@@ -95,8 +128,9 @@ function emptyWriteKey(): AnalyticsError {
 export class EngineSegmentClient implements SegmentClient {
   readonly #analytics: Analytics;
   readonly #callTimeout: number;
-  /** Fates that no `flush()` has told of yet. */
+  /** Fates that no `flush()` has told of yet: those under way, and the first failure. */
   readonly #open = new Set<Promise<void>>();
+  #failed: Promise<void> | undefined;
   #flushing: Promise<unknown> | undefined;
   #isClosed = false;
 
@@ -118,21 +152,24 @@ export class EngineSegmentClient implements SegmentClient {
       refusal = { error };
       return reject(error);
     });
-    // Nobody has to look at it.
-    promise.catch(() => {});
+    promise.then(
+      () => this.#open.delete(promise),
+      () => this.#keepFirst(promise),
+    );
     if (!accepted) throw refusal?.error;
     this.#open.add(promise);
   }
 
   /** Delivers what was identified; rejects with the first error among it. */
   async flush(): Promise<void> {
-    await this.#settle(this.#flushSoon());
+    await this.#tell(this.#flushSoon());
   }
 
   /** The same, and accepts nothing more. */
   async closeAndFlush(): Promise<void> {
     this.#isClosed = true;
-    await this.#settle(this.#analytics.closeAndFlush({ timeout: CLOSE_TIMEOUT_MS }));
+    const closed = this.#analytics.closeAndFlush({ timeout: CLOSE_TIMEOUT_MS });
+    await this.#tell(closed, CLOSE_TIMEOUT_MS + this.#callTimeout);
   }
 
   /** Identifies, and settles with the fate of this one event: nobody waits for an interval or for the others. */
@@ -141,12 +178,19 @@ export class EngineSegmentClient implements SegmentClient {
     void this.#flushSoon();
     await inTime(fate, this.#callTimeout);
   }
-
-  async #settle(flushed: Promise<unknown>): Promise<void> {
+  /** Overlapping calls are all told of a failure: each may have waited for that event. */
+  async #tell(flushed: Promise<unknown>, timeoutMs = this.#callTimeout): Promise<void> {
     const open = [...this.#open];
-    this.#open.clear();
-    await flushed;
-    await inTime(Promise.all(open), this.#callTimeout);
+    const [fates] = await inTime(Promise.all([Promise.allSettled(open), flushed]), timeoutMs);
+    for (const fate of open) this.#open.delete(fate);
+    const failure = fates.find(({ status }) => status === 'rejected');
+    if (failure?.status === 'rejected') throw failure.reason;
+  }
+
+  /** One failure is enough to tell of, however long nobody asks. */
+  #keepFirst(failed: Promise<void>): void {
+    if (this.#failed !== undefined && this.#open.has(this.#failed)) this.#open.delete(failed);
+    else this.#failed = failed;
   }
 
   /** Calls of one turn of the event loop leave in one batch. */
@@ -159,14 +203,13 @@ export class EngineSegmentClient implements SegmentClient {
   }
 }
 
-async function inTime(promise: Promise<unknown>, timeoutMs: number): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise((_resolve, reject) => {
-    const text = `Network timeout: no answer within ${timeoutMs} ms. Delivery goes on; Segment drops what arrives twice.`;
-    timer = setTimeout(() => reject(new AnalyticsError('ERR_TIMEOUT', text)), timeoutMs);
-  });
+/** What the promise comes to, or `Network timeout`. */
+export async function inTime<Value>(promise: Promise<Value>, timeoutMs = CALL_TIMEOUT_MS): Promise<Value> {
+  const { promise: late, reject } = deferred<never>();
+  const text = `Network timeout: no answer within ${timeoutMs} ms. Delivery goes on.`;
+  const timer = setTimeout(() => reject(new AnalyticsError('ERR_TIMEOUT', text)), timeoutMs);
   try {
-    await Promise.race([promise, late]);
+    return await Promise.race([promise, late]);
   } finally {
     clearTimeout(timer);
   }

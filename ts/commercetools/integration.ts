@@ -2,7 +2,7 @@
 import { Analytics } from '../analytics.js';
 import { deferred } from '../deferred.js';
 import { AnalyticsError } from '../errors.js';
-import { EngineSegmentClient, getSegmentClientFromEnvironment } from './client.js';
+import { EngineSegmentClient, getSegmentClientFromEnvironment, inTime } from './client.js';
 import { emptyUserId, transformCustomerToSegment } from './transformation.js';
 import type {
   CommercetoolsCustomer,
@@ -63,12 +63,20 @@ export async function identifyWith(
   payload: SegmentIdentifyPayload,
 ): Promise<void> {
   if (client instanceof EngineSegmentClient) return client.deliver(payload);
-  if (client instanceof Analytics) {
-    const engineClient = engineClients.get(client) ?? new EngineSegmentClient(client);
-    engineClients.set(client, engineClient);
+  const analytics = analyticsOf(client);
+  if (analytics !== undefined) {
+    const engineClient = engineClients.get(analytics) ?? new EngineSegmentClient(analytics);
+    engineClients.set(analytics, engineClient);
     return engineClient.deliver(payload);
   }
-  return isEmitter(client) ? identifyWithCallback(client, payload) : identifyAndFlush(client, payload);
+  return inTime(isEmitter(client) ? identifyInRounds(client, payload) : identifyAndFlush(client, payload));
+}
+
+/** Ours, or the one in a service for NestJS: `flush()` of both resolves whatever happened. */
+function analyticsOf(client: SegmentClient | SegmentClientLike): Analytics | undefined {
+  if (client instanceof Analytics) return client;
+  const { client: inner } = client as { client?: unknown };
+  return inner instanceof Analytics ? inner : undefined;
 }
 
 async function identifyAndFlush(
@@ -82,42 +90,78 @@ async function identifyAndFlush(
 /** analytics-node tells of failures in a callback only; its `flush()` resolves whatever happened. */
 interface EmitterClient extends SegmentClientLike {
   identify(params: unknown, callback?: (error: unknown) => void): unknown;
-  on(event: string, listener: (...args: never[]) => void): unknown;
+  on(event: string, listener: () => void): unknown;
+  off(event: string, listener: () => void): unknown;
+  register(...plugins: never[]): unknown;
 }
 
 function isEmitter(client: SegmentClient | SegmentClientLike): client is EmitterClient {
-  const { on, register } = client as { on?: unknown; register?: unknown };
-  return typeof on === 'function' && typeof register === 'function';
+  const { on, off, register } = client as Partial<EmitterClient>;
+  return [on, off, register].every((method) => typeof method === 'function');
+}
+
+/** Calls that wait for the next flush of their client. */
+const rounds = new WeakMap<EmitterClient, (() => void)[]>();
+
+/**
+ * analytics-node can't flush while it flushes, and what is tracked meanwhile waits for its interval: all such calls go
+ * together, once that flush is over.
+ */
+async function identifyInRounds(client: EmitterClient, payload: SegmentIdentifyPayload): Promise<void> {
+  const { promise, resolve, reject } = deferred();
+  const identify = () => {
+    identifyWithCallback(client, payload).then(resolve, reject);
+  };
+  const waiting = rounds.get(client);
+  if (waiting !== undefined) waiting.push(identify);
+  else void runRounds(client, [identify]);
+  return promise;
+}
+
+async function runRounds(client: EmitterClient, waiting: (() => void)[]): Promise<void> {
+  rounds.set(client, waiting);
+  // Calls of one turn of the event loop share their flush.
+  await undefined;
+  while (waiting.length > 0) {
+    for (const identify of waiting.splice(0)) identify();
+    await client.flush?.();
+  }
+  rounds.delete(client);
 }
 
 async function identifyWithCallback(client: EmitterClient, payload: SegmentIdentifyPayload): Promise<void> {
   const { promise, resolve, reject } = deferred();
-  client.identify(payload, (error) => {
-    if (error === undefined || error === null) resolve();
-    else reject(error instanceof Error ? error : new Error(textOf(error)));
-  });
-  await Promise.all([promise, client.flush?.()]);
+  // A closed client says so in an event, during the call, and never calls back.
+  const refuse = () => reject(new AnalyticsError('ERR_CLOSED', 'The client was closed.'));
+  client.on('call_after_close', refuse);
+  try {
+    client.identify(payload, (error) => {
+      if (error === undefined || error === null) resolve();
+      else reject(error);
+    });
+  } finally {
+    client.off('call_after_close', refuse);
+  }
+  await promise;
 }
 
 function requirePayload(payload: unknown): void {
-  const { userId, traits } = (payload ?? {}) as Partial<SegmentIdentifyPayload>;
-  if (typeof payload !== 'object' || payload === null || typeof traits !== 'object' || traits === null) {
+  const { userId, traits } = (payload ?? {}) as { userId?: unknown; traits?: unknown };
+  const hasTraits = typeof traits === 'object' && traits !== null && !Array.isArray(traits);
+  const hasOddId = userId !== undefined && userId !== null && typeof userId !== 'string';
+  if (!hasTraits || hasOddId) {
     throw new AnalyticsError('ERR_VALIDATION', 'Invalid payload: it must be { userId, traits }.');
   }
   if (typeof userId !== 'string' || userId.trim() === '') throw emptyUserId();
 }
 
-/** Whatever was thrown, as a value. */
+/** Whatever was thrown, as a value. Never throws. */
 export function segmentErrorOf(error: unknown): SegmentError {
-  if (!(error instanceof Error)) return { message: textOf(error) };
-  const { code } = error as { code?: unknown };
-  return typeof code === 'string' ? { message: error.message, code } : { message: error.message };
-}
-
-function textOf(error: unknown): string {
   try {
-    return String((error as { message?: unknown } | null)?.message ?? error);
+    const { message, code } = Object(error) as { message?: unknown; code?: unknown };
+    const text = typeof message === 'string' && message !== '' ? message : String(error);
+    return typeof code === 'string' ? { message: text, code } : { message: text };
   } catch {
-    return 'Unknown error';
+    return { message: 'Unknown error' };
   }
 }

@@ -5,7 +5,7 @@
 import { createHash, verify, type X509Certificate } from 'node:crypto';
 
 import { invalidOption } from '../errors.js';
-import { issuedByTrusted, type FetchBytes } from './certificates.js';
+import { authoritiesOf, issuedByTrusted, isValidAt, type FetchBytes } from './certificates.js';
 
 /** What SNS posts. */
 export interface SnsMessage {
@@ -28,9 +28,12 @@ export type SnsRefusal =
   | 'foreign-topic'
   | 'signature-version'
   | 'certificate-url'
+  | 'expired'
+  /** It could not be fetched: the same message may pass later. */
+  | 'certificate-unavailable'
+  /** Not one of SNS, not of a trusted authority, or not valid now. */
   | 'certificate'
   | 'signature'
-  | 'expired'
   | 'replayed';
 
 /** Options of a verifier. */
@@ -49,8 +52,11 @@ export interface SnsVerifierOptions {
   readonly now?: (() => number) | undefined;
 }
 
-const SNS_HOST = /^sns\.[a-z0-9-]{3,}\.amazonaws\.com(\.cn)?$/;
-const HASHES = { '1': 'RSA-SHA1', '2': 'RSA-SHA256' } as const;
+const TOPIC_ARN = /^arn:aws[a-z-]*:sns:[a-z0-9-]+:[^\s:]+:[^\s:]+$/;
+/** As SNS writes it, and nothing more: its answer to a query may have text of the asker's in it. */
+const CERTIFICATE_URL =
+  /^https:\/\/sns\.(?<region>[a-z0-9-]+)\.(?<domain>amazonaws\.com(?:\.cn)?)\/[\w-]+\.pem$/;
+const HASHES: Readonly<Record<string, string>> = { '1': 'RSA-SHA1', '2': 'RSA-SHA256' };
 const SIGNED_NOTIFICATION = ['Message', 'MessageId', 'Subject', 'Timestamp', 'TopicArn', 'Type'] as const;
 const SIGNED_CONFIRMATION = [
   'Message',
@@ -72,95 +78,121 @@ const MAX_CERTIFICATE_BYTES = 64 * 1024;
 const MAX_REMEMBERED = 100_000;
 const MAX_CERTIFICATES = 16;
 
-/** Verifies the messages of one endpoint, and remembers which it has seen. */
-export class SnsVerifier {
-  readonly #options: SnsVerifierOptions;
-  readonly #maxAge: number;
-  readonly #now: () => number;
-  readonly #fetchBytes: FetchBytes;
-  readonly #certificates = new Map<string, Promise<X509Certificate>>();
-  /** Digests of messages that were done, with their time. */
-  readonly #done = new Map<string, number>();
+/** Where the certificate of a message is, and the names it may be issued to. */
+interface CertificateSource {
+  readonly url: string;
+  readonly names: readonly string[];
+}
 
-  /** @throws AnalyticsError `ERR_OPTION_INVALID` without topics */
+/** Verifies the messages of one endpoint, and remembers which have passed. */
+export class SnsVerifier {
+  readonly #topicArns: ReadonlySet<string>;
+  readonly #signatureVersions: ReadonlySet<string>;
+  readonly #maxAge: number;
+  readonly #authorities: readonly X509Certificate[];
+  readonly #fetchBytes: FetchBytes;
+  readonly #now: () => number;
+  readonly #certificates = new Map<string, X509Certificate>();
+  readonly #fetches = new Map<string, Promise<X509Certificate | undefined>>();
+  /** Digests of messages that have passed, with their time. */
+  readonly #passed = new Map<string, number>();
+
+  /** @throws AnalyticsError `ERR_OPTION_INVALID` */
   constructor(options: SnsVerifierOptions) {
-    if (!Array.isArray(options.topicArns) || options.topicArns.length === 0) {
+    const { topicArns, signatureVersions = ['2'], maxAge = MAX_AGE_MS } = options;
+    if (!isListOf(topicArns, (arn) => TOPIC_ARN.test(arn))) {
       throw invalidOption('topicArns', 'a list of the ARNs of your topics');
     }
-    this.#options = options;
-    this.#maxAge = options.maxAge ?? MAX_AGE_MS;
-    this.#now = options.now ?? Date.now;
+    if (!isListOf(signatureVersions, (version) => Object.hasOwn(HASHES, version))) {
+      throw invalidOption('signatureVersions', "['2'], or ['1', '2']");
+    }
+    if (typeof maxAge !== 'number' || !(maxAge > 0)) throw invalidOption('maxAge', 'milliseconds, above 0');
+    this.#topicArns = new Set(topicArns);
+    this.#signatureVersions = new Set(signatureVersions);
+    this.#maxAge = maxAge;
+    this.#authorities = authoritiesOf(options.certificateAuthorities);
     this.#fetchBytes = options.fetchBytes ?? fetchBytes;
+    this.#now = options.now ?? Date.now;
   }
 
-  /** The message if it is genuine, or why it is not. Never throws. */
+  /** The message if it is genuine, or why it is not. Once it has passed it is a replay. Never throws. */
   async verify(envelope: unknown): Promise<SnsMessage | SnsRefusal> {
     const message = messageOf(envelope);
     if (message === undefined) return 'malformed';
-    if (!this.#options.topicArns.includes(message.TopicArn)) return 'foreign-topic';
-    const hash = this.#hashOf(message.SignatureVersion);
-    if (hash === undefined) return 'signature-version';
-    const url = certificateUrl(message);
-    if (url === undefined) return 'certificate-url';
+    if (!this.#topicArns.has(message.TopicArn)) return 'foreign-topic';
+    if (!this.#signatureVersions.has(message.SignatureVersion)) return 'signature-version';
+    const source = sourceOf(message);
+    if (source === undefined) return 'certificate-url';
     const age = Math.abs(this.#now() - Date.parse(message.Timestamp));
     if (!(age <= this.#maxAge)) return 'expired';
-    const certificate = await this.#certificate(url).catch(() => undefined);
-    if (certificate === undefined || !isValidAt(certificate, this.#now())) return 'certificate';
-    if (!isSigned(message, hash, certificate)) return 'signature';
-    return this.#done.has(digest(message)) ? 'replayed' : message;
-  }
-
-  /** From now on this message is a replay. */
-  markDone(message: SnsMessage): void {
-    this.#done.set(digest(message), Date.parse(message.Timestamp));
-    const tooOld = this.#now() - this.#maxAge;
-    for (const [id, time] of this.#done) {
-      if (time >= tooOld && this.#done.size <= MAX_REMEMBERED) break;
-      this.#done.delete(id);
+    let certificate: X509Certificate | undefined;
+    try {
+      certificate = await this.#certificate(source);
+    } catch {
+      return 'certificate-unavailable';
     }
+    if (certificate === undefined || !isValidAt(certificate, this.#now())) return 'certificate';
+    if (!isSigned(message, certificate)) return 'signature';
+    return this.#isReplay(message) ? 'replayed' : message;
   }
 
   /** The message failed: SNS may send it again. */
   forget(message: SnsMessage): void {
-    this.#done.delete(digest(message));
+    this.#passed.delete(digest(message));
   }
 
   /** Tells SNS that the endpoint wants the topic's messages. Of a verified message only. */
-  async confirm(message: SnsMessage): Promise<boolean> {
-    const url = safeUrl(message.SubscribeURL);
+  async confirm({ SubscribeURL, SigningCertURL }: SnsMessage): Promise<boolean> {
     // The host that has signed, and no other.
-    if (url === undefined || url.host !== safeUrl(message.SigningCertURL)?.host) return false;
-    return this.#fetchBytes(url.href).then(
-      () => true,
-      () => false,
-    );
+    const isSafe =
+      CERTIFICATE_URL.test(SigningCertURL) &&
+      SubscribeURL?.startsWith(`${new URL(SigningCertURL).origin}/`) === true;
+    if (!isSafe) return false;
+    try {
+      await this.#fetchBytes(SubscribeURL);
+      return true;
+    } catch {
+      return false;
+    }
   }
 
-  #hashOf(version: string): string | undefined {
-    const { signatureVersions = ['2'] } = this.#options;
-    return signatureVersions.find((allowed) => allowed === version) && HASHES[version as '1' | '2'];
+  /** Looks and notes in one step: of copies that come at the same time, one passes. */
+  #isReplay(message: SnsMessage): boolean {
+    const id = digest(message);
+    if (this.#passed.has(id)) return true;
+    this.#passed.set(id, Date.parse(message.Timestamp));
+    const tooOld = this.#now() - this.#maxAge;
+    for (const [oldest, time] of this.#passed) {
+      if (time >= tooOld && this.#passed.size <= MAX_REMEMBERED) break;
+      this.#passed.delete(oldest);
+    }
+    return false;
   }
 
-  /** Fetched once; a failure is not remembered. */
-  #certificate(url: string): Promise<X509Certificate> {
+  /** Fetched once for all who wait. Only one that is trusted is kept. Rejects as the fetch does. */
+  async #certificate(source: CertificateSource): Promise<X509Certificate | undefined> {
+    const { url } = source;
     const known = this.#certificates.get(url);
     if (known !== undefined) return known;
-    const fetched = this.#fetchCertificate(url);
-    this.#certificates.set(url, fetched);
-    fetched.catch(() => this.#certificates.delete(url));
-    const [oldest] = this.#certificates.keys();
-    if (this.#certificates.size > MAX_CERTIFICATES && oldest !== undefined) this.#certificates.delete(oldest);
+    const fetched = this.#fetches.get(url) ?? this.#fetch(source).finally(() => this.#fetches.delete(url));
+    this.#fetches.set(url, fetched);
     return fetched;
   }
 
-  async #fetchCertificate(url: string): Promise<X509Certificate> {
+  async #fetch({ url, names }: CertificateSource): Promise<X509Certificate | undefined> {
     const pem = await this.#fetchBytes(url);
-    const { certificateAuthorities } = this.#options;
-    const certificate = await issuedByTrusted(pem, certificateAuthorities, this.#fetchBytes, this.#now());
-    if (certificate === undefined)
-      throw new Error('The signing certificate is not issued by a trusted authority.');
+    const certificate = await issuedByTrusted(pem, this.#authorities, this.#fetchBytes, this.#now());
+    if (certificate === undefined || !names.some((name) => isIssuedTo(certificate, name))) return undefined;
+    this.#certificates.set(url, certificate);
+    const [oldest] = this.#certificates.keys();
+    if (this.#certificates.size > MAX_CERTIFICATES && oldest !== undefined) this.#certificates.delete(oldest);
     return certificate;
   }
+}
+
+function isListOf(values: unknown, isGood: (value: string) => boolean): boolean {
+  const isText = (value: unknown) => typeof value === 'string' && isGood(value);
+  return Array.isArray(values) && values.length > 0 && values.every(isText);
 }
 
 /** The message, if it has the members that a message has. */
@@ -190,30 +222,25 @@ function messageOf(envelope: unknown): SnsMessage | undefined {
   return isMessage && hasSubject ? (message as unknown as SnsMessage) : undefined;
 }
 
-/** Only from a host of SNS, in the topic's region: anybody can put a certificate elsewhere. */
-function certificateUrl(message: SnsMessage): string | undefined {
-  const url = safeUrl(message.SigningCertURL);
-  const region = message.TopicArn.split(':')[3];
-  const isOfTopic = url?.hostname.split('.')[1] === region;
-  return url !== undefined && isOfTopic && url.pathname.endsWith('.pem') ? url.href : undefined;
+/** Only of a host of SNS, in the topic's region: anybody can put a certificate elsewhere. */
+function sourceOf({ SigningCertURL: url, TopicArn }: SnsMessage): CertificateSource | undefined {
+  const { region = '', domain = '' } = CERTIFICATE_URL.exec(url)?.groups ?? {};
+  if (region === '' || region !== TopicArn.split(':')[3]) return undefined;
+  // SNS has one certificate for most regions, and those of its own for others.
+  const names = [`sns.${domain}`, `sns.${region}.${domain}`, `sns-signing.${region}.${domain}`];
+  const shared = region.startsWith('us-gov-') ? 'us-gov-west-1' : region;
+  return { url, names: [...names, `sns-${shared}.${domain}`] };
 }
 
-function safeUrl(text: string | undefined): URL | undefined {
-  if (text === undefined || !URL.canParse(text)) return undefined;
-  const url = new URL(text);
-  const isSns =
-    url.protocol === 'https:' && SNS_HOST.test(url.hostname) && url.port === '' && url.username === '';
-  return isSns ? url : undefined;
+function isIssuedTo(certificate: X509Certificate, name: string): boolean {
+  return certificate.checkHost(name, { wildcards: false }) !== undefined;
 }
 
-function isValidAt(certificate: X509Certificate, time: number): boolean {
-  return Date.parse(certificate.validFrom) <= time && time <= Date.parse(certificate.validTo);
-}
-
-function isSigned(message: SnsMessage, hash: string, certificate: X509Certificate): boolean {
+function isSigned(message: SnsMessage, certificate: X509Certificate): boolean {
   try {
     const signature = Buffer.from(message.Signature, 'base64');
-    return verify(hash, Buffer.from(signedText(message)), certificate.publicKey, signature);
+    const text = Buffer.from(signedText(message));
+    return verify(HASHES[message.SignatureVersion], text, certificate.publicKey, signature);
   } catch {
     return false;
   }
@@ -232,10 +259,9 @@ function digest(message: SnsMessage): string {
   return createHash('sha256').update(signedText(message)).digest('base64');
 }
 
-/** https only, no redirects, bounded in time and size. */
+/** Without redirects, bounded in time and size. */
 async function fetchBytes(url: string): Promise<Buffer> {
   const response = await fetch(url, { redirect: 'error', signal: AbortSignal.timeout(5_000) });
-  if (!response.ok) throw new Error(`The answer was ${response.status}.`);
   const chunks: Uint8Array[] = [];
   let size = 0;
   for await (const chunk of response.body ?? []) {
@@ -244,5 +270,6 @@ async function fetchBytes(url: string): Promise<Buffer> {
     if (size > MAX_CERTIFICATE_BYTES) throw new Error('The answer is too large.');
     chunks.push(bytes);
   }
+  if (!response.ok) throw new Error(`The answer was ${response.status}.`);
   return Buffer.concat(chunks);
 }

@@ -13,8 +13,10 @@ const PLACE = /(?<path>(?:file:\/\/)?(?:\/|[A-Z]:\\)[^()]*?)(?<position>:\d+:\d+
 export function callSite(): string | undefined {
   const { stackTraceLimit } = Error;
   Error.stackTraceLimit = FRAMES;
-  const { stack = '' } = new Error('call site');
+  const { stack } = new Error('call site') as { stack?: unknown };
   Error.stackTraceLimit = stackTraceLimit;
+  // The application's `Error.prepareStackTrace` may make anything of it.
+  if (typeof stack !== 'string') return undefined;
   for (const line of stack.split('\n').slice(1)) {
     const { path, position } = PLACE.exec(line)?.groups ?? {};
     if (path === undefined || position === undefined) continue;

@@ -8,8 +8,9 @@ import {
   type NestModule,
   type Provider,
 } from '@nestjs/common';
-import { HttpAdapterHost } from '@nestjs/core';
+import { HttpAdapterHost, ModulesContainer } from '@nestjs/core';
 
+import { invalidOption } from '../errors.js';
 import { SegmentHealthIndicator } from './health.js';
 import { setUpClient, type SegmentModuleExtras, type SegmentModuleOptions } from './options.js';
 import type { HttpRequest, RequestContextOptions } from './request-context.js';
@@ -49,8 +50,10 @@ export class SegmentModule extends ConfigurableModuleClass implements NestModule
   constructor(
     @Optional() @Inject(REQUEST_CONTEXT) requestContext?: RequestContextOptions,
     @Optional() @Inject(HttpAdapterHost) adapterHost?: HttpAdapterHost,
+    @Optional() @Inject(ModulesContainer) modules?: ModulesContainer,
   ) {
     super();
+    if (modules !== undefined) closeLastInNest10(modules);
     this.#requestContext = requestContext;
     this.#adapterHost = adapterHost;
   }
@@ -73,11 +76,13 @@ export class SegmentModule extends ConfigurableModuleClass implements NestModule
 
   /** A further client, injected with `@InjectSegment(name)`. */
   static registerClient(options: Named<SegmentModuleSyncOptions>): DynamicModule {
+    requireName(options.name ?? '');
     return super.forRoot(options);
   }
 
   /** A further client whose options come from a factory. */
   static registerClientAsync(options: Named<SegmentModuleAsyncOptions>): DynamicModule {
+    requireName(options.name ?? '');
     return super.forRootAsync(options);
   }
 
@@ -92,6 +97,17 @@ export class SegmentModule extends ConfigurableModuleClass implements NestModule
     // Not Fastify's middleware: a scope that begins before the body is read does not outlast the reading.
     else adapter.getInstance<FastifyInstance>().addHook('preHandler', enter);
   }
+}
+
+/**
+ * Nest 11 and later run the shutdown hooks of global modules last. Nest 10 runs those of the modules nearest to the
+ * root last, and nothing is nearer than this.
+ */
+function closeLastInNest10(modules: ModulesContainer): void {
+  const all = Array.from(modules.values());
+  const putsGlobalsLast = all.some(({ distance }) => distance === Number.MAX_VALUE);
+  if (putsGlobalsLast) return;
+  for (const module of all) if (module.metatype === SegmentModule) module.distance = -1;
 }
 
 type Enter = (request: HttpRequest, response: unknown, next: () => void) => void;
@@ -116,6 +132,7 @@ function isList<Item>(value: Item | readonly Item[]): value is readonly Item[] {
 /** What the module of one client provides and exports, beside its options. */
 function withClient(definition: DynamicModule, extras: SegmentModuleExtras): DynamicModule {
   const { isGlobal = true, name, requestContext, extraProviders = [] } = extras;
+  requireName(name);
   const token = getSegmentToken(name);
   const client: Provider = {
     provide: token,
@@ -130,6 +147,11 @@ function withClient(definition: DynamicModule, extras: SegmentModuleExtras): Dyn
     providers: [...providers, ...scopeProviders(requestContext)],
     exports: [...(definition.exports ?? []), ...exported],
   };
+}
+
+function requireName(name: unknown): void {
+  const isName = typeof name === 'string' && name.trim() !== '';
+  if (name !== undefined && !isName) throw invalidOption('name', 'text that is not blank');
 }
 
 const healthIndicator: Provider = {

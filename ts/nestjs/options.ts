@@ -5,7 +5,12 @@ import type { Provider } from '@nestjs/common';
 
 import { Analytics } from '../analytics.js';
 import { AnalyticsError, invalidOption } from '../errors.js';
-import { settingsFromEnvironment, type AnalyticsSettings, type SettingsOverrides } from '../options.js';
+import {
+  settingsFromEnvironment,
+  withoutEmpty,
+  type AnalyticsSettings,
+  type SettingsOverrides,
+} from '../options.js';
 import type { AmbientContext } from './ambient-context.js';
 import { DEFAULT_CLIENT, logInNest, type NestLog } from './log.js';
 import type { RequestContextOptions } from './request-context.js';
@@ -52,7 +57,8 @@ export function setUpClient(
   name = DEFAULT_CLIENT,
   makeClient = (settings: AnalyticsSettings) => new Analytics(settings),
 ): ServiceSetup {
-  const { enabled, dryRun, shutdownTimeout, contextProvider, logger, ...settings } = options ?? {};
+  const given: SegmentModuleOptions = withoutEmpty(options ?? {});
+  const { enabled, dryRun, shutdownTimeout, contextProvider, logger, ...settings } = given;
   requireSwitch('enabled', enabled);
   requireSwitch('dryRun', dryRun);
   requireTimeout(shutdownTimeout);
@@ -61,7 +67,9 @@ export function setUpClient(
   }
   const log = logInNest(logger, name, settings.logLevel);
   const isOff = enabled === false || dryRun === true;
-  const resolved = settingsOf(isOff ? { ...settings, disable: true } : settings, name);
+  // What the code says wins over SEGMENT_DISABLE.
+  const disable = isOff || (settings.disable ?? (enabled === true ? false : undefined));
+  const resolved = settingsOf({ ...settings, disable }, name);
   const client = makeClient({
     // Nest's own hooks rule where they are enabled; without them a signal would lose what waits.
     flushOnSignal: isMainThread ? ['SIGTERM', 'SIGINT'] : [],

@@ -66,6 +66,8 @@ export class SegmentService implements BeforeApplicationShutdown, OnApplicationS
     this.deliver = this.#deliveries();
     client.on('call_refused', (reason, event) => this.#explain(event.type, reason));
     client.on('call_after_close', ({ type }) => this.#explainLate(type));
+    // As with `Analytics`, methods can be taken off the object.
+    for (const method of EVENT_TYPES) this[method] = this[method].bind(this) as never;
     announce(name, this);
   }
 
@@ -181,15 +183,25 @@ export class SegmentService implements BeforeApplicationShutdown, OnApplicationS
     return Object.fromEntries(EVENT_TYPES.map((type) => [type, deliver(type)])) as unknown as AmbientDeliver;
   }
 
-  /** What goes wrong in here costs the event its context, not the event. */
   #inContext(type: SegmentEventType, params: unknown): unknown {
+    const ambient = this.#ambient();
     try {
-      const ambient = SegmentContext.get();
+      return withAmbient(type, params, ambient);
+    } catch {
+      // Parameters that throw when they are read: the client says what is wrong with them.
+      return params;
+    }
+  }
+
+  /** What goes wrong in here costs the event its context, not the event. */
+  #ambient(): AmbientContext {
+    try {
+      const known = SegmentContext.get();
       const provided = this.#contextProvider?.();
-      return withAmbient(type, params, provided === undefined ? ambient : merged(provided, ambient));
+      return provided === undefined ? known : merged(provided, known);
     } catch (error) {
       this.#once('context', 'The context of a call could not be found out; it was sent without.', error);
-      return params;
+      return {};
     }
   }
 
@@ -213,8 +225,7 @@ export class SegmentService implements BeforeApplicationShutdown, OnApplicationS
   #once(kind: string, message: string, error?: unknown): void {
     if (this.#mistakes.has(kind)) return;
     this.#mistakes.add(kind);
-    const what =
-      error instanceof AnalyticsError ? { code: error.code } : { error: (error as Error | undefined)?.name };
+    const what = error instanceof AnalyticsError ? { code: error.code } : { error: nameOf(error) };
     this.#log.each('warn', message, { ...what, at: callSite() });
   }
 }
@@ -226,4 +237,12 @@ function sentence(text: string): string {
 
 function total(counts: Record<string, number>): number {
   return Object.values(counts).reduce((sum, count) => sum + count, 0);
+}
+
+function nameOf(error: unknown): string | undefined {
+  try {
+    return error instanceof Error ? String(error.name) : undefined;
+  } catch {
+    return undefined;
+  }
 }

@@ -45,7 +45,8 @@ export function Track<Args extends readonly unknown[] = readonly unknown[], Resu
   options: TrackOptions<Args, Result> = {},
 ): MethodDecorator {
   return (target, key, descriptor) => {
-    const original: unknown = descriptor.value;
+    // On a property there is none.
+    const original: unknown = (descriptor as TypedPropertyDescriptor<unknown> | undefined)?.value;
     if (typeof original !== 'function' || typeof target === 'function') {
       throw new TypeError(`@Track('${event}') belongs on a method of an instance; ${String(key)} is none.`);
     }
@@ -89,11 +90,23 @@ function watched(call: () => unknown, told: Told): unknown {
     told(undefined, { reason });
     throw reason;
   }
-  if (result instanceof Promise) return watchedPromise(result, told);
-  if (isObservable(result)) return watchedObservable(result, told);
-  if (isThenable(result) && watchThenable(result, told)) return result;
+  const kind = kindOf(result);
+  if (kind === 'promise') return watchedPromise(result as Promise<unknown>, told);
+  if (kind === 'observable') return watchedObservable(result as Observable<unknown>, told);
+  if (kind === 'thenable' && watchThenable(result as Thenable, told)) return result;
   told(result);
   return result;
+}
+
+/** How the end of a call is known. What can't be looked at has come to its end. */
+function kindOf(result: unknown): 'promise' | 'observable' | 'thenable' | undefined {
+  try {
+    if (result instanceof Promise) return 'promise';
+    if (isObservable(result)) return 'observable';
+    return isThenable(result) ? 'thenable' : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** The caller gets the promise that follows, so that a rejection nobody handles is still seen as one. */

@@ -25,6 +25,8 @@ export interface ApplicationOptions {
   root: Type<unknown> | ModuleMetadata;
   /** @default that of this run, `NEST_ADAPTER` */
   adapter?: Adapter;
+  /** Whether the adapter believes `X-Forwarded-For`. @default false */
+  trustProxy?: boolean;
   /** What `NestFactory.create` is told. @default a `CapturingLogger` */
   logger?: LoggerService | false;
   bufferLogs?: boolean;
@@ -52,7 +54,7 @@ export async function startApplication(
   const { root, adapter = currentAdapter(), logger = new CapturingLogger(), bufferLogs = false } = options;
   // By default Nest ends the process when an application does not start.
   const settings = { logger, bufferLogs, abortOnError: false };
-  const app = await NestFactory.create(moduleOf(root), adapterOf(adapter), settings);
+  const app = await NestFactory.create(moduleOf(root), adapterOf(adapter, options.trustProxy), settings);
   let closing: Promise<void> | undefined;
   const close = () => (closing ??= app.close());
   closeAtEnd(scope, close);
@@ -127,8 +129,11 @@ function moduleOf(root: ApplicationOptions['root']) {
   return { module: RootModule, ...root };
 }
 
-function adapterOf(adapter: Adapter): ExpressAdapter | FastifyAdapter {
-  return adapter === 'express' ? new ExpressAdapter() : new FastifyAdapter();
+function adapterOf(adapter: Adapter, trustProxy = false): ExpressAdapter | FastifyAdapter {
+  if (adapter === 'fastify') return new FastifyAdapter({ trustProxy });
+  const express = new ExpressAdapter();
+  express.set('trust proxy', trustProxy);
+  return express;
 }
 
 /** What was started in a scope, the last first: an application has to deliver before its Segment is gone. */

@@ -23,28 +23,27 @@ export type WebhookRefusal = SnsRefusal | 'credentials-missing' | 'credentials-w
 export type Admission =
   { readonly refusal: WebhookRefusal } | { readonly message: SnsMessage } | { readonly open: true };
 
+const WAYS = ['sns', 'secret', 'basic'] as const;
+const HEADER_NAME = /^[\w-]+$/;
+/** What arrives in a header as it was sent. */
+const HEADER_VALUE = /^[!-~](?:[ -~]*[!-~])?$/;
+
 /** Decides on requests. */
 export class Gatekeeper {
   /** Where SNS sends. */
   readonly verifier: SnsVerifier | undefined;
-  readonly #header: string;
-  readonly #expected: Buffer | undefined;
+  /** What a request without credentials is told to come with. */
+  readonly challenge: string | undefined;
+  readonly #credentials: Credentials | undefined;
 
   /** @throws AnalyticsError `ERR_OPTION_INVALID` for anything but one of the ways */
   constructor(authentication: WebhookAuthentication) {
-    const limit = "{ sns: { topicArns } }, { secret }, { basic: { username, password } } or 'none'";
-    const way = authentication as unknown;
-    if (way !== 'none' && (typeof way !== 'object' || way === null))
-      throw invalidOption('authentication', limit);
-    const { sns, secret, basic, header } = Object(way) as Record<string, unknown>;
-    this.verifier = sns === undefined ? undefined : new SnsVerifier(sns as SnsVerifierOptions);
-    const secretHeader = typeof header === 'string' ? header.toLowerCase() : 'x-webhook-secret';
-    this.#header = basic === undefined ? secretHeader : 'authorization';
-    const expected = basic === undefined ? secret : basicOf(basic as Record<string, unknown>);
-    if (way !== 'none' && sns === undefined && (typeof expected !== 'string' || expected === '')) {
-      throw invalidOption('authentication', limit);
-    }
-    this.#expected = typeof expected === 'string' ? hashOf(expected) : undefined;
+    const way = wayOf(authentication);
+    const given = Object(authentication) as Record<string, unknown>;
+    if (way === 'sns') this.verifier = new SnsVerifier(given['sns'] as SnsVerifierOptions);
+    if (way === 'basic') this.challenge = 'Basic realm="webhook"';
+    if (way === 'basic') this.#credentials = basicOf(Object(given['basic']) as Record<string, unknown>);
+    if (way === 'secret') this.#credentials = secretOf(given);
   }
 
   /** `body` is the parsed envelope where SNS sends. Never throws. */
@@ -53,17 +52,53 @@ export class Gatekeeper {
       const verified = await this.verifier.verify(body);
       return typeof verified === 'string' ? { refusal: verified } : { message: verified };
     }
-    if (this.#expected === undefined) return { open: true };
-    const given = headers[this.#header];
+    if (this.#credentials === undefined) return { open: true };
+    const { header, digest } = this.#credentials;
+    const given = headers[header];
     if (typeof given !== 'string') return { refusal: 'credentials-missing' };
     // Digests have one length, and comparing them takes the same time wherever they differ.
-    return timingSafeEqual(hashOf(given), this.#expected) ? { open: true } : { refusal: 'credentials-wrong' };
+    return timingSafeEqual(hashOf(given), digest) ? { open: true } : { refusal: 'credentials-wrong' };
   }
 }
 
-function basicOf({ username, password }: Record<string, unknown>): string | undefined {
-  if (typeof username !== 'string' || typeof password !== 'string' || password === '') return undefined;
-  return `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
+/** The header, and the digest of what it has to say. */
+interface Credentials {
+  readonly header: string;
+  readonly digest: Buffer;
+}
+
+function wayOf(authentication: unknown): (typeof WAYS)[number] | 'none' {
+  if (authentication === 'none') return 'none';
+  const given = Object(authentication) as Record<string, unknown>;
+  const [way, ...others] = WAYS.filter((name) => given[name] !== undefined && given[name] !== null);
+  // Two at once: either, or both? Better asked than guessed.
+  if (way === undefined || others.length > 0) {
+    const ways = "{ sns: { topicArns } }, { secret }, { basic: { username, password } } or 'none'";
+    throw invalidOption('authentication', `one of ${ways}`);
+  }
+  return way;
+}
+
+function secretOf({ secret, header = 'x-webhook-secret' }: Record<string, unknown>): Credentials {
+  if (typeof secret !== 'string' || !HEADER_VALUE.test(secret)) {
+    throw invalidOption(
+      'authentication.secret',
+      'text of ASCII characters, without spaces or line ends around it',
+    );
+  }
+  if (typeof header !== 'string' || !HEADER_NAME.test(header)) {
+    throw invalidOption('authentication.header', 'the name of a header');
+  }
+  return { header: header.toLowerCase(), digest: hashOf(secret) };
+}
+
+function basicOf({ username, password }: Record<string, unknown>): Credentials {
+  const areTexts = typeof username === 'string' && typeof password === 'string';
+  if (!areTexts || username.includes(':') || password === '') {
+    throw invalidOption('authentication.basic', '{ username, password }, without a colon in the username');
+  }
+  const encoded = Buffer.from(`${username}:${password}`).toString('base64');
+  return { header: 'authorization', digest: hashOf(`Basic ${encoded}`) };
 }
 
 function hashOf(text: string): Buffer {

@@ -22,17 +22,18 @@ interface BodyRequest extends IncomingMessage {
 interface FastifyInstance {
   addHook(
     name: 'onRequest',
-    hook: (
-      request: { raw: IncomingMessage; headers: IncomingMessage['headers'] },
-      reply: unknown,
-      done: () => void,
-    ) => void,
+    hook: (request: { raw: IncomingMessage }, reply: FastifyReply, done: () => void) => void,
   ): unknown;
+  hasContentTypeParser(type: string): boolean;
   addContentTypeParser(
     type: string,
     options: { parseAs: 'buffer'; bodyLimit: number },
     parse: (request: unknown, body: Buffer, done: (error: null, body: Buffer) => void) => void,
   ): unknown;
+}
+
+interface FastifyReply {
+  code(status: number): { send(body: object): unknown };
 }
 
 /** Has the bodies that are posted to the path come as bytes. False for an adapter that is neither of the two. */
@@ -51,20 +52,29 @@ export function readBodies(
         else next();
       });
       return true;
-    case 'fastify': {
-      const instance = adapter.getInstance<FastifyInstance>();
-      instance.addHook('onRequest', (request, _reply, done) => {
-        const { headers } = request;
-        if (isOurs(request.raw) && isReadable(headers)) headers['content-type'] = OWN_TYPE;
-        done();
-      });
-      const options = { parseAs: 'buffer', bodyLimit: maxBytes } as const;
-      instance.addContentTypeParser(OWN_TYPE, options, (_request, body, done) => done(null, body));
+    case 'fastify':
+      readBodiesOfFastify(adapter.getInstance<FastifyInstance>(), isOurs, maxBytes);
       return true;
-    }
     default:
       return false;
   }
+}
+
+function readBodiesOfFastify(
+  instance: FastifyInstance,
+  isOurs: (request: IncomingMessage) => boolean,
+  maxBytes: number,
+): void {
+  instance.addHook('onRequest', ({ raw }, reply, done) => {
+    if (!isOurs(raw)) return done();
+    if (!isReadable(raw.headers)) return void reply.code(415).send(bodyOf('Unsupported Media Type'));
+    raw.headers['content-type'] = OWN_TYPE;
+    return done();
+  });
+  // There may be two webhooks in one application.
+  if (instance.hasContentTypeParser(OWN_TYPE)) return;
+  const options = { parseAs: 'buffer', bodyLimit: maxBytes } as const;
+  instance.addContentTypeParser(OWN_TYPE, options, (_request, body, done) => done(null, body));
 }
 
 function readBody(request: BodyRequest, response: ServerResponse, next: () => void, maxBytes: number): void {
@@ -91,7 +101,11 @@ function isReadable(headers: IncomingMessage['headers']): boolean {
 
 function end(response: ServerResponse, status: number, message: string): void {
   response.writeHead(status, { 'content-type': 'application/json' });
-  response.end(JSON.stringify({ success: false, error: { message } }));
+  response.end(JSON.stringify(bodyOf(message)));
+}
+
+function bodyOf(message: string): object {
+  return { success: false, error: { message } };
 }
 
 function pathOf(url: string | undefined): string {

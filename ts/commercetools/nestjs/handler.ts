@@ -13,6 +13,7 @@ import { Gatekeeper, type WebhookAuthentication, type WebhookRefusal } from './a
 export interface WebhookAnswer {
   readonly status: 200 | 400 | 401 | 403 | 500;
   readonly body: { readonly success: boolean; readonly error?: { readonly message: string } };
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 /** What was received over HTTP, and what came of it. */
@@ -25,6 +26,8 @@ export interface WebhookStats extends NotificationStats {
 
 const DONE: WebhookAnswer = { status: 200, body: { success: true } };
 const INVALID = answer(400, 'Invalid payload');
+const UNAUTHORIZED = answer(401, 'Unauthorized');
+const FORBIDDEN = answer(403, 'Forbidden');
 const FAILED = answer(500, 'Internal server error');
 
 /** Handles the requests of one webhook. */
@@ -60,13 +63,21 @@ export class WebhookHandler {
   }
 
   async #handleMessage(message: SnsMessage): Promise<WebhookAnswer> {
-    if (message.Type === 'SubscriptionConfirmation') return this.#confirm(message);
-    if (message.Type === 'UnsubscribeConfirmation') return DONE;
-    // Before it is done, so that a copy that arrives meanwhile is a replay.
-    this.#gatekeeper.verifier?.markDone(message);
-    const outcome = await this.#receiver.receive(message.Message);
-    if (outcome.outcome === 'failed') this.#gatekeeper.verifier?.forget(message);
-    return answerTo(outcome);
+    const result = await this.#process(message);
+    // SNS sends it again: that is no replay.
+    if (result.status === 500) this.#gatekeeper.verifier?.forget(message);
+    return result;
+  }
+
+  async #process(message: SnsMessage): Promise<WebhookAnswer> {
+    switch (message.Type) {
+      case 'SubscriptionConfirmation':
+        return this.#confirm(message);
+      case 'UnsubscribeConfirmation':
+        return DONE;
+      default:
+        return answerTo(await this.#receiver.receive(message.Message));
+    }
   }
 
   async #confirm(message: SnsMessage): Promise<WebhookAnswer> {
@@ -80,7 +91,17 @@ export class WebhookHandler {
   #refuse(refusal: WebhookRefusal): WebhookAnswer {
     this.#refused.set(refusal, (this.#refused.get(refusal) ?? 0) + 1);
     this.#log('warn', 'webhook request refused', { reason: refusal });
-    return refusal === 'credentials-missing' ? answer(401, 'Unauthorized') : answer(403, 'Forbidden');
+    switch (refusal) {
+      case 'credentials-missing': {
+        const { challenge } = this.#gatekeeper;
+        return { ...UNAUTHORIZED, ...(challenge && { headers: { 'www-authenticate': challenge } }) };
+      }
+      // Not the sender's fault: SNS tries again after a 5xx, and never after a 4xx.
+      case 'certificate-unavailable':
+        return FAILED;
+      default:
+        return FORBIDDEN;
+    }
   }
 }
 

@@ -16,9 +16,12 @@ import {
 import { HttpAdapterHost } from '@nestjs/core';
 import type { IncomingMessage } from 'node:http';
 
+import { invalidOption } from '../../errors.js';
 import { getSegmentToken } from '../../nestjs/tokens.js';
 import type { SegmentService } from '../../nestjs/service.js';
+import { EngineSegmentClient } from '../client.js';
 import { NotificationReceiver, type ReceiverOptions } from '../receiver.js';
+import type { SegmentClient } from '../types.js';
 import type { WebhookAuthentication } from './authentication.js';
 import { readBodies } from './body.js';
 import { WebhookHandler } from './handler.js';
@@ -32,6 +35,11 @@ const PATH = 'COMMERCETOOLS_WEBHOOK_PATH';
 export interface CommercetoolsWebhookOptions extends ReceiverOptions {
   /** How senders prove who they are. There is no default: an open webhook has to be asked for. */
   readonly authentication: WebhookAuthentication;
+  /**
+   * Milliseconds after which a sender is answered with a 500 although delivery goes on; for the client of
+   * `SegmentModule`. SNS itself gives up after 15 s. @default 12000
+   */
+  readonly callTimeout?: number | undefined;
 }
 
 /** Options that shape the module itself, and so can't come from a factory. */
@@ -58,18 +66,24 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } =
 export class CommercetoolsWebhookModule extends ConfigurableModuleClass implements NestModule {
   readonly #path: string;
   readonly #adapterHost: HttpAdapterHost;
-  readonly #readsBodies: boolean;
+  #readsBodies = false;
 
   constructor(@Inject(PATH) path: string, @Inject(HttpAdapterHost) adapterHost: HttpAdapterHost) {
     super();
     this.#path = path;
     this.#adapterHost = adapterHost;
-    // Before Nest adds its body parsers. In a testing module there is no adapter yet.
-    this.#readsBodies = readBodies(adapterHost.httpAdapter, path, MAX_BYTES);
+    // Before Nest adds its body parsers. A testing module gets its adapter later; Nest 10 does not tell when.
+    this.#readBodies();
+    (adapterHost as Partial<HttpAdapterHost>).init$?.subscribe(() => this.#readBodies());
   }
 
   configure(): void {
-    if (!this.#readsBodies) readBodies(this.#adapterHost.httpAdapter, this.#path, MAX_BYTES);
+    this.#readBodies();
+  }
+
+  #readBodies(): void {
+    if (this.#readsBodies) return;
+    this.#readsBodies = readBodies(this.#adapterHost.httpAdapter, this.#path, MAX_BYTES);
   }
 }
 
@@ -78,11 +92,19 @@ function withWebhook(definition: DynamicModule, extras: CommercetoolsWebhookExtr
   const handler = {
     provide: WebhookHandler,
     useFactory: (options: CommercetoolsWebhookOptions, service?: SegmentService) => {
-      const logger = options.logger ?? new Logger();
-      const receiver = new NotificationReceiver({ client: service?.client, ...options, logger });
-      return new WebhookHandler(receiver, options.authentication, logger);
+      const { authentication, callTimeout, logger = new Logger(), ...others } = options;
+      const client = others.client ?? clientOf(service, callTimeout);
+      return new WebhookHandler(
+        new NotificationReceiver({ ...others, client, logger }),
+        authentication,
+        logger,
+      );
     },
-    inject: [MODULE_OPTIONS_TOKEN, { token: getSegmentToken(extras.clientName), optional: true }],
+    // Somebody who gives a name means that client and no other.
+    inject: [
+      MODULE_OPTIONS_TOKEN,
+      { token: getSegmentToken(extras.clientName), optional: extras.clientName === undefined },
+    ],
   };
   return {
     ...definition,
@@ -92,9 +114,18 @@ function withWebhook(definition: DynamicModule, extras: CommercetoolsWebhookExtr
   };
 }
 
+/** Not the service: its calls would take on the context of the sender's request. */
+function clientOf(service: SegmentService | undefined, callTimeout?: number): SegmentClient | undefined {
+  if (callTimeout !== undefined && !(typeof callTimeout === 'number' && callTimeout >= 1)) {
+    throw invalidOption('callTimeout', 'milliseconds, 1 or more');
+  }
+  return service && new EngineSegmentClient(service.client, callTimeout);
+}
+
 /** What Express's and Fastify's have in common. */
-interface StatusResponse {
+interface WebhookResponse {
   status(code: number): unknown;
+  header(name: string, value: string): unknown;
 }
 
 function controllerAt(path: string): Type {
@@ -111,10 +142,11 @@ function controllerAt(path: string): Type {
     async receive(
       // Not the body alone: pipes of the application have no business with it.
       @Req() request: Pick<IncomingMessage, 'headers'> & { body?: unknown },
-      @Res({ passthrough: true }) response: StatusResponse,
+      @Res({ passthrough: true }) response: WebhookResponse,
     ): Promise<object> {
-      const { status, body } = await this.#handler.handle(request.headers, request.body);
+      const { status, headers = {}, body } = await this.#handler.handle(request.headers, request.body);
       response.status(status);
+      for (const [name, value] of Object.entries(headers)) response.header(name, value);
       return body;
     }
   }
