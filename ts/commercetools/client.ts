@@ -51,7 +51,7 @@ export function getEnvironmentConfig(env: NodeJS.ProcessEnv = process.env): Envi
 /** A client, and what it was asked for with. */
 interface SharedClient {
   readonly writeKey: unknown;
-  readonly options: Readonly<Record<string, unknown>>;
+  readonly options: object;
   readonly client: EngineSegmentClient;
 }
 
@@ -64,8 +64,9 @@ let sharedClients: readonly SharedClient[] = [];
  * @throws AnalyticsError `ERR_WRITE_KEY_MISSING`: `Write key cannot be empty or whitespace only`
  */
 export function createSegmentClient(writeKey: string, options: SegmentClientOptions = {}): SegmentClient {
-  return shared(writeKey, { ...options }, () => {
-    const { callTimeout, ...settings } = options;
+  const given = withoutEmpty(options);
+  return shared(writeKey, given, () => {
+    const { callTimeout, ...settings } = given;
     if (typeof writeKey !== 'string' || writeKey.trim() === '') throw emptyWriteKey();
     requireTimeout(callTimeout);
     return new EngineSegmentClient(new Analytics({ ...DEFAULTS, ...settings, writeKey }), callTimeout);
@@ -85,11 +86,7 @@ export function getSegmentClientFromEnvironment(env: NodeJS.ProcessEnv = process
   });
 }
 
-function shared(
-  writeKey: unknown,
-  options: Readonly<Record<string, unknown>>,
-  create: () => EngineSegmentClient,
-): SegmentClient {
+function shared(writeKey: unknown, options: object, create: () => EngineSegmentClient): SegmentClient {
   const open = sharedClients.filter(({ client }) => !client.isClosed);
   const known = open.find((other) => other.writeKey === writeKey && areSame(other.options, options));
   if (known !== undefined) return known.client;
@@ -99,16 +96,26 @@ function shared(
 }
 
 /** What an instance holds can't be compared (an httpClient, a logger): only itself is the same. */
-function areSame(some: SharedClient['options'], others: SharedClient['options']): boolean {
-  return Object.keys({ ...some, ...others }).every((name) => {
-    const value = some[name];
-    return isInstance(value) ? value === others[name] : isDeepStrictEqual(value, others[name]);
+function areSame(some: object, others: object): boolean {
+  const known = new Map<string, unknown>(Object.entries(others));
+  const entries = Object.entries(some) as [string, unknown][];
+  if (entries.length !== known.size) return false;
+  return entries.every(([name, value]) => {
+    const other = known.get(name);
+    return isInstance(value) ? value === other : isDeepStrictEqual(value, other);
   });
 }
 
 function isInstance(value: unknown): boolean {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
   return Object.getPrototypeOf(value) !== Object.prototype;
+}
+
+/** `undefined` and `null` both mean: not given. */
+function withoutEmpty(options: SegmentClientOptions): SegmentClientOptions {
+  return Object.fromEntries(
+    Object.entries(options).filter(([, value]) => value !== undefined && value !== null),
+  );
 }
 
 function requireTimeout(callTimeout: unknown): void {

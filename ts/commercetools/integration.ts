@@ -1,7 +1,9 @@
 /** The integration service of story 4: identifies customers in Segment and says what came of it, as a value. */
+import { setImmediate as nextTurn } from 'node:timers/promises';
+
 import { Analytics } from '../analytics.js';
-import { deferred } from '../deferred.js';
-import { AnalyticsError } from '../errors.js';
+import { deferred, type Deferred } from '../deferred.js';
+import { AnalyticsError, invalidOption } from '../errors.js';
 import { EngineSegmentClient, getSegmentClientFromEnvironment, inTime } from './client.js';
 import { emptyUserId, transformCustomerToSegment } from './transformation.js';
 import type {
@@ -62,6 +64,9 @@ export async function identifyWith(
   client: SegmentClient | SegmentClientLike,
   payload: SegmentIdentifyPayload,
 ): Promise<void> {
+  if (typeof (client as Partial<SegmentClientLike> | null | undefined)?.identify !== 'function') {
+    throw invalidOption('client', 'an object with identify()');
+  }
   if (client instanceof EngineSegmentClient) return client.deliver(payload);
   const analytics = analyticsOf(client);
   if (analytics !== undefined) {
@@ -84,49 +89,62 @@ async function identifyAndFlush(
   payload: SegmentIdentifyPayload,
 ): Promise<void> {
   await client.identify(payload);
-  await client.flush?.();
+  await flush(client);
 }
 
 /** analytics-node tells of failures in a callback only; its `flush()` resolves whatever happened. */
 interface EmitterClient extends SegmentClientLike {
+  readonly VERSION: string;
   identify(params: unknown, callback?: (error: unknown) => void): unknown;
   on(event: string, listener: () => void): unknown;
   off(event: string, listener: () => void): unknown;
-  register(...plugins: never[]): unknown;
 }
 
+/** By its version too: some doubles answer to any method. */
 function isEmitter(client: SegmentClient | SegmentClientLike): client is EmitterClient {
-  const { on, off, register } = client as Partial<EmitterClient>;
-  return [on, off, register].every((method) => typeof method === 'function');
+  const { VERSION, on, off } = client as Partial<EmitterClient>;
+  return typeof VERSION === 'string' && typeof on === 'function' && typeof off === 'function';
 }
 
-/** Calls that wait for the next flush of their client. */
-const rounds = new WeakMap<EmitterClient, (() => void)[]>();
+/** A call that waits for the next flush of its client. */
+interface WaitingCall extends Deferred<void> {
+  readonly payload: SegmentIdentifyPayload;
+}
+
+const waitingCalls = new WeakMap<EmitterClient, WaitingCall[]>();
 
 /**
  * analytics-node can't flush while it flushes, and what is tracked meanwhile waits for its interval: all such calls go
  * together, once that flush is over.
  */
 async function identifyInRounds(client: EmitterClient, payload: SegmentIdentifyPayload): Promise<void> {
-  const { promise, resolve, reject } = deferred();
-  const identify = () => {
-    identifyWithCallback(client, payload).then(resolve, reject);
-  };
-  const waiting = rounds.get(client);
-  if (waiting !== undefined) waiting.push(identify);
-  else void runRounds(client, [identify]);
-  return promise;
+  const call = { ...deferred(), payload };
+  const waiting = waitingCalls.get(client);
+  if (waiting === undefined) void runRounds(client, [call]);
+  else waiting.push(call);
+  return call.promise;
 }
 
-async function runRounds(client: EmitterClient, waiting: (() => void)[]): Promise<void> {
-  rounds.set(client, waiting);
-  // Calls of one turn of the event loop share their flush.
-  await undefined;
+/** Never rejects. */
+async function runRounds(client: EmitterClient, waiting: WaitingCall[]): Promise<void> {
+  waitingCalls.set(client, waiting);
+  // Calls of one turn of the event loop share a flush.
+  await Promise.resolve();
   while (waiting.length > 0) {
-    for (const identify of waiting.splice(0)) identify();
-    await client.flush?.();
+    const round = waiting.splice(0);
+    for (const { payload, resolve, reject } of round)
+      identifyWithCallback(client, payload).then(resolve, reject);
+    const flushed = flush(client).catch((error: unknown) => {
+      for (const { reject } of round) reject(error);
+    });
+    // A flush goes on as long as the application tracks other things.
+    await Promise.race([flushed, Promise.allSettled(round.map(({ promise }) => promise))]);
   }
-  rounds.delete(client);
+  waitingCalls.delete(client);
+}
+
+async function flush(client: SegmentClientLike): Promise<void> {
+  await client.flush?.();
 }
 
 async function identifyWithCallback(client: EmitterClient, payload: SegmentIdentifyPayload): Promise<void> {
@@ -142,7 +160,12 @@ async function identifyWithCallback(client: EmitterClient, payload: SegmentIdent
   } finally {
     client.off('call_after_close', refuse);
   }
-  await promise;
+  try {
+    await promise;
+  } finally {
+    // Its flush ends a moment after the callback; until then it would not hear of a close.
+    await nextTurn();
+  }
 }
 
 function requirePayload(payload: unknown): void {
@@ -155,13 +178,15 @@ function requirePayload(payload: unknown): void {
   if (typeof userId !== 'string' || userId.trim() === '') throw emptyUserId();
 }
 
+const UNKNOWN = 'Unknown error';
+
 /** Whatever was thrown, as a value. Never throws. */
 export function segmentErrorOf(error: unknown): SegmentError {
   try {
     const { message, code } = Object(error) as { message?: unknown; code?: unknown };
-    const text = typeof message === 'string' && message !== '' ? message : String(error);
+    const text = String(message ?? error) || String(error) || UNKNOWN;
     return typeof code === 'string' ? { message: text, code } : { message: text };
   } catch {
-    return { message: 'Unknown error' };
+    return { message: UNKNOWN };
   }
 }

@@ -14,6 +14,7 @@ import type {
   ParsedNotification,
   SegmentClient,
   SegmentClientLike,
+  SegmentError,
   SegmentIdentifyPayload,
   TransformOptions,
 } from './types.js';
@@ -118,7 +119,8 @@ export class NotificationReceiver {
     const { resolveCustomer } = this.#options;
     if (resolveCustomer === undefined) return { outcome: 'ignored', reason: 'not-fetched', about };
     const customer = await resolveCustomer(about.customerId ?? '', parsed);
-    if (customer === null) return { outcome: 'ignored', reason: 'not-found', about };
+    if (customer === null || customer === undefined)
+      return { outcome: 'ignored', reason: 'not-found', about };
     return this.#transform(customer, about);
   }
 
@@ -129,7 +131,7 @@ export class NotificationReceiver {
     try {
       return transformCustomerToSegment(customer, this.#options, about);
     } catch (error) {
-      if ((error as Partial<AnalyticsError>).field !== 'userId') throw error;
+      if (!(error instanceof AnalyticsError) || error.field !== 'userId') throw error;
       return { outcome: 'invalid', reason: 'missing-user-id' };
     }
   }
@@ -159,12 +161,22 @@ export class NotificationReceiver {
 }
 
 function failed(error: unknown): NotificationOutcome {
-  const segmentError = segmentErrorOf(error);
-  // What is not ours may quote the customer.
-  const told = error instanceof AnalyticsError ? segmentError : { ...segmentError, message: nameOf(error) };
-  return { outcome: 'failed', error: told, isRetryable: !PERMANENT.has(segmentError.code ?? '') };
+  const told = toldOf(error);
+  return { outcome: 'failed', error: told, isRetryable: !PERMANENT.has(told.code ?? '') };
 }
 
-function nameOf(error: unknown): string {
-  return error instanceof Error ? `${error.name} in a function of the application` : 'Unknown error';
+/** Names and codes are words. Whatever else is not ours may quote the customer. */
+const WORD = /^\w{1,50}$/;
+
+function toldOf(error: unknown): SegmentError {
+  try {
+    if (error instanceof AnalyticsError) return segmentErrorOf(error);
+    if (!(error instanceof Error)) return { message: 'Unknown error' };
+    const { code } = error as { code?: unknown };
+    const name = WORD.test(error.name) ? error.name : 'Error';
+    const message = `${name} in a function of the application`;
+    return typeof code === 'string' && WORD.test(code) ? { message, code } : { message };
+  } catch {
+    return { message: 'Unknown error' };
+  }
 }

@@ -44,6 +44,8 @@ export interface SnsVerifierOptions {
   readonly signatureVersions?: readonly ('1' | '2')[] | undefined;
   /** Milliseconds after which a message is too old, and before it too far in the future. @default 3600000 (1 h) */
   readonly maxAge?: number | undefined;
+  /** Messages that are remembered for as long, to tell replays; beyond it the oldest is forgotten. @default 100000 */
+  readonly maxRemembered?: number | undefined;
   /** PEM of the authorities that may have issued the signing certificate. @default those of Node */
   readonly certificateAuthorities?: readonly string[] | undefined;
   /** Fetches certificates and confirms subscriptions. @default `fetch`, for at most 5 s, without redirects */
@@ -74,7 +76,7 @@ const TYPES: ReadonlySet<unknown> = new Set([
 ]);
 const MAX_AGE_MS = 3_600_000;
 const MAX_CERTIFICATE_BYTES = 64 * 1024;
-/** More messages than a webhook sees within their age; beyond it the oldest is forgotten. */
+/** More messages than a webhook sees within their age. */
 const MAX_REMEMBERED = 100_000;
 const MAX_CERTIFICATES = 16;
 
@@ -89,6 +91,7 @@ export class SnsVerifier {
   readonly #topicArns: ReadonlySet<string>;
   readonly #signatureVersions: ReadonlySet<string>;
   readonly #maxAge: number;
+  readonly #maxRemembered: number;
   readonly #authorities: readonly X509Certificate[];
   readonly #fetchBytes: FetchBytes;
   readonly #now: () => number;
@@ -99,17 +102,20 @@ export class SnsVerifier {
 
   /** @throws AnalyticsError `ERR_OPTION_INVALID` */
   constructor(options: SnsVerifierOptions) {
-    const { topicArns, signatureVersions = ['2'], maxAge = MAX_AGE_MS } = options;
+    const { topicArns, signatureVersions = ['2'] } = options;
+    const { maxAge = MAX_AGE_MS, maxRemembered = MAX_REMEMBERED } = options;
     if (!isListOf(topicArns, (arn) => TOPIC_ARN.test(arn))) {
       throw invalidOption('topicArns', 'a list of the ARNs of your topics');
     }
     if (!isListOf(signatureVersions, (version) => Object.hasOwn(HASHES, version))) {
       throw invalidOption('signatureVersions', "['2'], or ['1', '2']");
     }
-    if (typeof maxAge !== 'number' || !(maxAge > 0)) throw invalidOption('maxAge', 'milliseconds, above 0');
+    if (!isAtLeastOne(maxAge)) throw invalidOption('maxAge', 'milliseconds, 1 or more');
+    if (!isAtLeastOne(maxRemembered)) throw invalidOption('maxRemembered', 'a number of messages, 1 or more');
     this.#topicArns = new Set(topicArns);
     this.#signatureVersions = new Set(signatureVersions);
     this.#maxAge = maxAge;
+    this.#maxRemembered = maxRemembered;
     this.#authorities = authoritiesOf(options.certificateAuthorities);
     this.#fetchBytes = options.fetchBytes ?? fetchBytes;
     this.#now = options.now ?? Date.now;
@@ -163,7 +169,7 @@ export class SnsVerifier {
     this.#passed.set(id, Date.parse(message.Timestamp));
     const tooOld = this.#now() - this.#maxAge;
     for (const [oldest, time] of this.#passed) {
-      if (time >= tooOld && this.#passed.size <= MAX_REMEMBERED) break;
+      if (time >= tooOld && this.#passed.size <= this.#maxRemembered) break;
       this.#passed.delete(oldest);
     }
     return false;
@@ -193,6 +199,10 @@ export class SnsVerifier {
 function isListOf(values: unknown, isGood: (value: string) => boolean): boolean {
   const isText = (value: unknown) => typeof value === 'string' && isGood(value);
   return Array.isArray(values) && values.length > 0 && values.every(isText);
+}
+
+function isAtLeastOne(value: unknown): boolean {
+  return typeof value === 'number' && value >= 1;
 }
 
 /** The message, if it has the members that a message has. */

@@ -35,7 +35,7 @@ export function runWithin<Result>(scope: Scope, callback: () => Result): Result 
 export class SegmentContext {
   /** Calls within `callback`, and in whatever it starts, get these values. Nested runs add to the outer ones. */
   static run<Result>(values: AmbientContext, callback: () => Result): Result {
-    return runWithin({ read: () => values }, callback);
+    return runWithin({ read: () => checked(values) }, callback);
   }
 
   /** Calls within `callback`, and in whatever it starts, get nothing of what is known around it. */
@@ -47,6 +47,26 @@ export class SegmentContext {
   static get(): AmbientContext {
     return storage.getStore()?.read() ?? {};
   }
+}
+
+/** What there is to it; whatever else a function of the application gave is nothing. */
+export function checked(values: unknown): AmbientContext {
+  if (!isObject(values)) return {};
+  const { userId, anonymousId, context } = values as Record<string, unknown>;
+  return { userId: idOf(userId), anonymousId: idOf(anonymousId), context: contextOf(context) };
+}
+
+/** An id, as text. */
+export function idOf(value: unknown): string | undefined {
+  if (typeof value === 'number' && Number.isFinite(value)) return String(value);
+  if (typeof value === 'string' && value !== '') return value;
+  hush(value);
+  return undefined;
+}
+
+/** A context, if it is one. */
+export function contextOf(value: unknown): ExtraContext | undefined {
+  return isObject(value) ? (value as ExtraContext) : undefined;
 }
 
 /** Both, where they differ the second. */
@@ -95,5 +115,11 @@ function mergedContext(
 }
 
 function isObject(value: unknown): boolean {
-  return typeof value === 'object' && !Array.isArray(value);
+  hush(value);
+  return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Promise);
+}
+
+/** A function that is async by mistake: its rejection must not end the process. */
+export function hush(value: unknown): void {
+  if (value instanceof Promise) value.catch(() => {});
 }

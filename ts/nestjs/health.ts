@@ -62,7 +62,7 @@ export class SegmentHealthIndicator {
       'the queue is nearly full': queueFill >= maxQueueFill,
       'the spool can not be written': spool === 'degraded',
       'deliveries fail': consecutiveFailures >= maxConsecutiveFailures,
-      'events wait and none is delivered': waitedMs >= maxLastSuccessAge,
+      'events wait and none is delivered': stats.oldestPendingAgeMs !== null && waitedMs >= maxLastSuccessAge,
     };
     const reasons = Object.keys(problems).filter((problem) => problems[problem]);
     return {

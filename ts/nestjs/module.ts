@@ -94,7 +94,7 @@ export class SegmentModule extends ConfigurableModuleClass implements NestModule
     const adapter = this.#adapterHost?.httpAdapter;
     // Not `consumer.forRoutes()`: its patterns differ between versions of Nest and leave out routes without the prefix.
     if (adapter?.getType() !== 'fastify') adapter?.use(enter);
-    // Not Fastify's middleware: a scope that begins before the body is read does not outlast the reading.
+    // After the body was read: what reads it need not keep the scope.
     else adapter.getInstance<FastifyInstance>().addHook('preHandler', enter);
   }
 }

@@ -2,7 +2,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 
 import type { ExtraContext } from '../params.js';
-import type { AmbientContext, Scope } from './ambient-context.js';
+import { contextOf, idOf, type AmbientContext, type Scope } from './ambient-context.js';
 
 /** What Express's and Fastify's requests, and Node's own, have in common. Annotate the parameter to use more. */
 export interface HttpRequest {
@@ -50,10 +50,11 @@ export class RequestScope implements Scope {
 
   read(): AmbientContext {
     this.#facts ??= factsOf(this.#request, this.#options.exclude ?? []);
+    const context = contextOf(this.#ask('context'));
     return {
-      userId: textOr(this.#ask('userId')),
-      anonymousId: textOr(this.#ask('anonymousId')),
-      context: { ...this.#facts, ...(this.#ask('context') as ExtraContext | undefined) },
+      userId: idOf(this.#ask('userId')),
+      anonymousId: idOf(this.#ask('anonymousId')),
+      context: { ...this.#facts, ...context },
     };
   }
 
@@ -94,20 +95,18 @@ function ipOf(address: string | undefined): string | undefined {
 function localeOf(acceptLanguage: string | undefined): string | undefined {
   const preferences = (acceptLanguage ?? '').split(',').map((range) => {
     const [tag = '', ...parameters] = range.split(';').map((part) => part.trim());
-    const weight = parameters.find((parameter) => parameter.startsWith('q='))?.slice(2);
+    const weight = parameters.find((parameter) => /^q=/i.test(parameter))?.slice(2);
     return { tag, weight: Number(weight ?? 1) };
   });
   const known = preferences.filter(({ tag, weight }) => tag !== '' && tag !== '*' && weight > 0);
   return known.sort((one, other) => other.weight - one.weight)[0]?.tag;
 }
 
-/** The trace that the request belongs to (W3C Trace Context, 3.2). */
-function traceIdOf(traceparent: string | string[] | undefined): string | undefined {
-  const traceId = /^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}/.exec(String(traceparent))?.[1];
-  return traceId === undefined || /^0+$/.test(traceId) ? undefined : traceId;
-}
+const TRACEPARENT =
+  /^(?<version>(?!ff)[0-9a-f]{2})-(?<trace>(?!0{32})[0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?<more>-.*)?$/;
 
-function textOr(value: unknown): string | undefined {
-  if (typeof value === 'number') return String(value);
-  return typeof value === 'string' && value !== '' ? value : undefined;
+/** The trace that the request belongs to (W3C Trace Context, 3.2). Only versions to come may say more. */
+function traceIdOf(traceparent: string | string[] | undefined): string | undefined {
+  const { version, trace, more } = TRACEPARENT.exec(String(traceparent))?.groups ?? {};
+  return version === '00' && more !== undefined ? undefined : trace;
 }

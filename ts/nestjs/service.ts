@@ -11,6 +11,7 @@ import { settlementOf } from '../outcome.js';
 import type { SegmentEventType } from '../params.js';
 import type { DeliveryReport, Stats } from '../report.js';
 import {
+  checked,
   merged,
   SegmentContext,
   withAmbient,
@@ -116,6 +117,11 @@ export class SegmentService implements BeforeApplicationShutdown, OnApplicationS
     return this.#closing !== undefined;
   }
 
+  /** @internal A line of `@Track` about its options. */
+  warn(message: string): void {
+    this.#log.each('warn', message, {});
+  }
+
   /** Nest calls this before it closes the HTTP server, which may take its time: delivery need not wait for that. */
   beforeApplicationShutdown(): void {
     void this.client.flush();
@@ -195,13 +201,13 @@ export class SegmentService implements BeforeApplicationShutdown, OnApplicationS
 
   /** What goes wrong in here costs the event its context, not the event. */
   #ambient(): AmbientContext {
+    const known = SegmentContext.get();
     try {
-      const known = SegmentContext.get();
       const provided = this.#contextProvider?.();
-      return provided === undefined ? known : merged(provided, known);
+      return provided === undefined ? known : merged(checked(provided), known);
     } catch (error) {
-      this.#once('context', 'The context of a call could not be found out; it was sent without.', error);
-      return {};
+      this.#once('context', 'The contextProvider threw; its share of the context is left out.', error);
+      return known;
     }
   }
 

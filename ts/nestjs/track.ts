@@ -1,8 +1,10 @@
 /** `@Track`: an event for each call of a method. */
-import { Logger } from '@nestjs/common';
+import { AsyncLocalStorage } from 'node:async_hooks';
+
 import { defer, isObservable, tap, type Observable } from 'rxjs';
 
 import type { EventProperties, ExtraContext, TrackParams } from '../params.js';
+import { hush } from './ambient-context.js';
 import type { SegmentService } from './service.js';
 import { InjectSegment } from './tokens.js';
 
@@ -101,7 +103,7 @@ function watched(call: () => unknown, told: Told): unknown {
 /** How the end of a call is known. What can't be looked at has come to its end. */
 function kindOf(result: unknown): 'promise' | 'observable' | 'thenable' | undefined {
   try {
-    if (result instanceof Promise) return 'promise';
+    if (isNativePromise(result)) return 'promise';
     if (isObservable(result)) return 'observable';
     return isThenable(result) ? 'thenable' : undefined;
   } catch {
@@ -109,9 +111,17 @@ function kindOf(result: unknown): 'promise' | 'observable' | 'thenable' | undefi
   }
 }
 
-/** The caller gets the promise that follows, so that a rejection nobody handles is still seen as one. */
+/** Not one of a class of its own, which has more methods and may begin only when it is awaited. */
+function isNativePromise(value: unknown): boolean {
+  return value instanceof Promise && Object.getPrototypeOf(value) === Promise.prototype;
+}
+
+/**
+ * The caller gets the promise that follows, so that a rejection nobody handles is still seen as one. With the members
+ * that somebody has given the first.
+ */
 function watchedPromise(promise: Promise<unknown>, told: Told): Promise<unknown> {
-  return promise.then(
+  const following = promise.then(
     (result) => {
       told(result);
       return result;
@@ -121,17 +131,20 @@ function watchedPromise(promise: Promise<unknown>, told: Told): Promise<unknown>
       throw reason;
     },
   );
+  return Object.defineProperties(following, Object.getOwnPropertyDescriptors(promise));
 }
 
 /** Each subscription is a call of its own. */
 function watchedObservable(observable: Observable<unknown>, told: Told): Observable<unknown> {
   return defer(() => {
+    // It may come to its end in the middle of somebody else's request.
+    const within = AsyncLocalStorage.snapshot();
     let last: unknown;
     return observable.pipe(
       tap({
         next: (value) => void (last = value),
-        complete: () => told(last),
-        error: (reason: unknown) => told(undefined, { reason }),
+        complete: () => within(told, last),
+        error: (reason: unknown) => within(told, undefined, { reason }),
       }),
     );
   });
@@ -143,9 +156,10 @@ function watchedObservable(observable: Observable<unknown>, told: Told): Observa
  */
 function watchThenable(thenable: Thenable, told: Told): boolean {
   const { then } = thenable;
+  const within = AsyncLocalStorage.snapshot();
   let isTold = false;
   const once: Told = (...end) => {
-    if (!isTold) told(...end);
+    if (!isTold) within(told, ...end);
     isTold = true;
   };
   const watchedThen: Then = function (this: object, onFulfilled, onRejected) {
@@ -189,8 +203,9 @@ function teller(event: string, options: TrackOptions, method: string) {
       if (hasFailed) return;
       hasFailed = true;
       const name = error instanceof Error ? error.name : typeof error;
-      const text = `An option of @Track('${event}') on ${method} threw a ${name}: not tracked. This is logged once.`;
-      new Logger('Segment').warn(text);
+      service.warn(
+        `An option of @Track('${event}') on ${method} threw a ${name}: not tracked. This is logged once.`,
+      );
     }
   };
 }
@@ -199,13 +214,19 @@ type Call = Parameters<FromCall<readonly unknown[], unknown, unknown>>;
 
 function paramsOf(event: string, options: TrackOptions, call: Call): TrackParams | undefined {
   const { properties, userId, anonymousId, context, when } = options;
-  if (when?.(...call) === false) return undefined;
+  const ask = (from: FromCall<readonly unknown[], unknown, unknown> | undefined) => {
+    const answer = from?.(...call);
+    if (!(answer instanceof Promise)) return answer;
+    hush(answer);
+    throw new TypeError('An option of @Track has to answer at once.');
+  };
+  if (ask(when) === false) return undefined;
   const isFixed = typeof properties !== 'function';
   return {
     event,
-    properties: isFixed ? properties : (properties as FromCall<readonly unknown[], unknown, object>)(...call),
-    userId: userId?.(...call),
-    anonymousId: anonymousId?.(...call),
-    context: context?.(...call),
+    properties: isFixed ? properties : ask(properties as FromCall<readonly unknown[], unknown, object>),
+    userId: ask(userId),
+    anonymousId: ask(anonymousId),
+    context: ask(context),
   } as TrackParams;
 }

@@ -147,7 +147,7 @@ describe('SegmentContext.run', () => {
   });
 
   test('is there in all that a job starts, and nowhere else', async () => {
-    const segment = new RecordingSegmentService();
+    const segment = new RecordingSegmentService({ logger: new CapturingLogger() });
     const track = (event: string) => segment.track({ event, properties: SegmentContext.get() });
     const job = async (userId: string) => {
       track(userId);
@@ -187,7 +187,7 @@ describe('SegmentContext.run', () => {
 });
 
 test('SegmentContext.exit leaves all of it, for what it calls and starts', async () => {
-  const segment = new RecordingSegmentService();
+  const segment = new RecordingSegmentService({ logger: new CapturingLogger() });
   await SegmentContext.run(ADMIN, async () => {
     const left = await SegmentContext.exit(async () => {
       assert.equal(segment.track({ event: 'Nobody' }), false);
