@@ -1,12 +1,13 @@
 // The budgets of the design, each judged from this run's medians. A budget whose numbers were not measured is
 // said to be so; it never counts as met.
+import { caseOf } from './metrics/metric.mjs';
 import { OURS, OURS_WITH_SPOOL } from './sdks/adapter.mjs';
 
 const PEER = 'analytics-node';
 
 /**
  * @typedef {import('./statistics.mjs').Spread} Spread
- * @typedef {Record<string, Record<string, Record<string, Spread>>>} Results metric, then SDK, then key
+ * @typedef {Record<string, Record<string, Record<string, Spread>>>} Results metric, then SDK (and case), then key
  * @typedef {{ what: string, budget: string, measured: string, verdict: 'met' | 'MISSED' | 'not measured' }} Verdict
  */
 
@@ -23,6 +24,13 @@ export function judge(results) {
 
   const throughput = ours('throughput', 'eventsPerSecond');
   const jsonBytes = ours('outage-memory', 'jsonBytes');
+
+  const requests = (/** @type {string} */ oneCase) => results['request-latency']?.[caseOf(OURS, oneCase)];
+  const slower = (/** @type {string} */ oneCase) => requests(oneCase)?.ratioP99?.median ?? NaN;
+  // Not their median: no request may fail in any round.
+  const failed = ['hangs', 'refuses', 'answers500']
+    .map((oneCase) => requests(oneCase)?.failures?.max ?? NaN)
+    .reduce((sum, failures) => sum + failures, 0);
 
   return [
     atMost('track(), memory mode, × JSON.stringify', 1.5, ours('track-call', 'ratio'), 2),
@@ -65,6 +73,10 @@ export function judge(results) {
       0,
     ),
     atMost('added p99 event-loop delay at 5,000 events/s, ms', 1, ours('event-loop-delay', 'addedP99'), 2),
+    atMost('request p99 of a NestJS application while Segment hangs, × no tracking', 1.1, slower('hangs'), 2),
+    atMost('the same while Segment refuses connections', 1.1, slower('refuses'), 2),
+    atMost('the same while Segment answers 500', 1.1, slower('answers500'), 2),
+    atMost('requests that fail meanwhile', 0, failed, 0),
     atLeast(
       'bytes on the wire, times less than analytics-node',
       4,

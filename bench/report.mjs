@@ -34,19 +34,20 @@ function table(rows) {
 
 /**
  * @param {Metric} metric
- * @param {Record<string, Record<string, Spread>>} bySdk
+ * @param {Record<string, Record<string, Spread>>} bySdk or by SDK and case
  * @param {Record<string, string>} labels
  * @param {Record<string, string>} sizes
  */
 export function metricSection(metric, bySdk, labels, sizes) {
   const headline = metric.columns.find((column) => column.headline) ?? metric.columns[0];
-  const ours = bySdk[OURS]?.[headline.key]?.median;
+  /** Of the same case, where a metric has cases. */
+  const ours = (/** @type {string} */ row) => bySdk[row.replace(/^[^/]+/, OURS)]?.[headline.key]?.median;
   const header = ['', ...metric.columns.map((column) => column.title), `${headline.title} vs ours`, 'run'];
-  const rows = Object.entries(bySdk).map(([sdk, spreads]) => [
-    labels[sdk],
+  const rows = Object.entries(bySdk).map(([row, spreads]) => [
+    labels[row],
     ...metric.columns.map((column) => formatSpread(spreads[column.key], column.digits)),
-    ours && sdk !== CONTROL ? `${formatNumber(spreads[headline.key].median / ours, 2)} ×` : '-',
-    sizes[sdk],
+    ours(row) && row !== CONTROL ? `${formatNumber(spreads[headline.key].median / ours(row), 2)} ×` : '-',
+    sizes[row],
   ]);
   return `## ${metric.title}\n\n${metric.note}\n\n${table([header, ...rows])}\n`;
 }

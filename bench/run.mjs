@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { loadavg } from 'node:os';
 import { parseBenchArguments, USAGE } from './arguments.mjs';
 import { judge } from './budgets.mjs';
-import { loadMetric, METRICS } from './metrics/metric.mjs';
+import { caseOf, loadMetric, METRICS } from './metrics/metric.mjs';
 import { Collector, measureInOwnProcess } from './processes.mjs';
 import { budgetSection, heading, metricSection } from './report.mjs';
 import { CONTROL, DEFAULT_SDKS, loadAdapter } from './sdks/adapter.mjs';
@@ -42,16 +42,28 @@ async function planFor(/** @type {Options} */ options) {
  * @returns {Promise<Record<string, Record<string, import('./statistics.mjs').Spread>>>}
  */
 async function measurePlan(collector, { name, metric, sdks }, { rounds, quick }) {
+  const measureOnce = (/** @type {string} */ sdk) => {
+    const run = { metric: name, sdk, size: metric.sizeFor(sdk, quick, rounds) };
+    return measureInOwnProcess(collector, run).catch((error) => {
+      throw new Error(`INVALID RUN: ${name} with ${sdk}: ${error.message}`);
+    });
+  };
+  if (metric.cases) {
+    /** @type {Record<string, Record<string, import('./statistics.mjs').Spread>>} */
+    const summaries = {};
+    for (const sdk of sdks) {
+      process.stderr.write(`${name}: all ${rounds} rounds, ${sdk}\n`);
+      for (const [oneCase, ofRounds] of Object.entries(await measureOnce(sdk)))
+        summaries[caseOf(sdk, oneCase)] = summarize(ofRounds);
+    }
+    return summaries;
+  }
   /** @type {Map<string, Record<string, number>[]>} */
   const measured = new Map(sdks.map((sdk) => [sdk, []]));
   for (let round = 1; round <= rounds; round++) {
     for (const sdk of sdks) {
       process.stderr.write(`${name}: round ${round} of ${rounds}, ${sdk}\n`);
-      const run = { metric: name, sdk, size: metric.sizeFor(sdk, quick) };
-      const values = await measureInOwnProcess(collector, run).catch((error) => {
-        throw new Error(`INVALID RUN: ${name} with ${sdk}: ${error.message}`);
-      });
-      measured.get(sdk)?.push(values);
+      measured.get(sdk)?.push(await measureOnce(sdk));
     }
   }
   const controls = measured.get(CONTROL);
@@ -91,8 +103,14 @@ async function main() {
       const sizes = {};
       for (const sdk of sdks) {
         const { label, version, variantOf } = await loadAdapter(sdk);
-        labels[sdk] = label;
-        sizes[sdk] = metric.describeSize(metric.sizeFor(sdk, options.quick));
+        const size = metric.describeSize(metric.sizeFor(sdk, options.quick, options.rounds));
+        const rows = metric.cases
+          ? Object.entries(metric.cases).map(([key, what]) => [caseOf(sdk, key), `${label}: ${what}`])
+          : [[sdk, label]];
+        for (const [row, text] of rows) {
+          labels[row] = text;
+          sizes[row] = size;
+        }
         if (version && !variantOf) versions[label] = version;
       }
       sections.push(metricSection(metric, results[name], labels, sizes));

@@ -21,9 +21,11 @@
  *   [relateToControl] present: the loop also runs without an SDK, in every round
  * @property {string[]} [onlySdks]
  * @property {boolean} [onRequest] runs only when named with `--only`
- * @property {(sdk: string, quick: boolean) => any} sizeFor
+ * @property {Record<string, string>} [cases] present: what to measure of every SDK, and how the table calls it. One
+ *   run is all rounds of all cases, and `measure` returns a list of rounds for each case
+ * @property {(sdk: string, quick: boolean, rounds: number) => any} sizeFor
  * @property {(size: any) => string} describeSize
- * @property {(bench: Bench) => Promise<Record<string, number>>} measure
+ * @property {(bench: Bench) => Promise<any>} measure returns `Record<string, number>`, but see `cases`
  */
 
 export const METRICS = [
@@ -32,6 +34,7 @@ export const METRICS = [
   'throughput',
   'outage-memory',
   'event-loop-delay',
+  'request-latency',
   'cold-start',
   'spool-drain',
   'endurance',
@@ -40,6 +43,11 @@ export const METRICS = [
 /** @returns {Promise<Metric>} */
 export function loadMetric(/** @type {string} */ name) {
   return import(`./${name}.mjs`);
+}
+
+/** The key of a row of results. */
+export function caseOf(/** @type {string} */ sdk, /** @type {string} */ oneCase) {
+  return `${sdk}/${oneCase}`;
 }
 
 const DELIVERY_DEADLINE_MS = 60_000;

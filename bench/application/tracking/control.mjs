@@ -1,0 +1,6 @@
+// The application without tracking.
+import { Orders } from '../orders.mjs';
+
+export function setUp() {
+  return { imports: [], ordersClass: Orders };
+}
