@@ -78,6 +78,12 @@ export function judge(results) {
     atMost('the same while Segment answers 500', 1.1, slower('answers500'), 2),
     atMost('requests that fail meanwhile', 0, failed, 0),
     atLeast(
+      'raw notifications to identify calls, × analytics-node',
+      10,
+      ours('notifications', 'perSecond') / peer('notifications', 'perSecond'),
+      1,
+    ),
+    atLeast(
       'bytes on the wire, times less than analytics-node',
       4,
       peer('throughput', 'wireBytes') / ours('throughput', 'wireBytes'),

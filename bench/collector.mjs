@@ -7,6 +7,7 @@ import { answerCalls, monotonicMs } from './ipc-calls.mjs';
 import { SEQUENCE_MARKER } from './events.mjs';
 
 const MARKER = Buffer.from(SEQUENCE_MARKER);
+const SEPARATORS = Buffer.from('":=');
 const ACCEPTED = Buffer.from('{"success":true}');
 const POLL_MS = 10;
 const DISCONNECT_DEADLINE_MS = 10_000;
@@ -89,6 +90,7 @@ function countBody(/** @type {Buffer} */ json) {
   record.jsonBytes += json.length;
   for (let at = json.indexOf(MARKER); at !== -1; at = json.indexOf(MARKER, at)) {
     at += MARKER.length;
+    while (SEPARATORS.includes(json[at])) at += 1;
     let sequence = 0;
     for (let digit = json[at] - 48; digit >= 0 && digit <= 9; digit = json[++at] - 48) {
       sequence = sequence * 10 + digit;

@@ -9,8 +9,11 @@
  * @property {Record<string, unknown>} context
  */
 
-/** Stands once in every serialized event, whatever the SDK's envelope: the collector counts by it. */
-export const SEQUENCE_MARKER = '"sequence":';
+/**
+ * Stands once in every serialized event, whatever the SDK's envelope, and then `":` or `=` and the number: the
+ * collector counts by it.
+ */
+export const SEQUENCE_MARKER = 'sequence';
 
 /**
  * Counts of events are multiples of this. `@segment/analytics-node` leaves a partial batch lying until its flush

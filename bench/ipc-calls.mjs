@@ -43,8 +43,7 @@ export function callsOver(channel, who) {
  * @param {Record<string, (argument: any) => unknown>} handlers
  */
 export function answerCalls(channel, handlers) {
-  channel.on('message', async (/** @type {any} */ message) => {
-    if (message.call === undefined) return;
+  const respond = async (/** @type {any} */ message) => {
     let answer;
     try {
       answer = { reply: message.call, result: await handlers[message.command](message.argument) };
@@ -52,6 +51,9 @@ export function answerCalls(channel, handlers) {
       answer = { reply: message.call, error: error instanceof Error ? error.message : String(error) };
     }
     if (channel.connected) channel.send(answer);
+  };
+  channel.on('message', (/** @type {any} */ message) => {
+    if (message.call !== undefined) void respond(message);
   });
 }
 

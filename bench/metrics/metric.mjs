@@ -35,6 +35,7 @@ export const METRICS = [
   'outage-memory',
   'event-loop-delay',
   'request-latency',
+  'notifications',
   'cold-start',
   'spool-drain',
   'endurance',

@@ -179,6 +179,11 @@ export class EngineSegmentClient implements SegmentClient {
     await this.#tell(closed, CLOSE_TIMEOUT_MS + this.#callTimeout);
   }
 
+  /** Hands the call to the queue. False: refused. */
+  accept(payload: SegmentIdentifyPayload): boolean {
+    return this.#analytics.identify(payload);
+  }
+
   /** Identifies, and settles with the fate of this one event: nobody waits for an interval or for the others. */
   async deliver(payload: SegmentIdentifyPayload): Promise<void> {
     const fate = this.#analytics.deliver.identify(payload);

@@ -41,7 +41,7 @@ export class NotificationCounters {
 
   count(outcome: NotificationOutcome, durationMs: number): void {
     this.#measure(durationMs / 1_000);
-    if (outcome.outcome === 'identified') {
+    if (outcome.outcome === 'identified' || outcome.outcome === 'accepted') {
       this.#identified += 1;
       return;
     }

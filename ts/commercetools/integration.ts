@@ -64,17 +64,31 @@ export async function identifyWith(
   client: SegmentClient | SegmentClientLike,
   payload: SegmentIdentifyPayload,
 ): Promise<void> {
+  const engineClient = engineClientOf(client);
+  if (engineClient !== undefined) return engineClient.deliver(payload);
+  return inTime(isEmitter(client) ? identifyInRounds(client, payload) : identifyAndFlush(client, payload));
+}
+
+/** Whether the client's queue took the call. */
+export function acceptWith(
+  client: SegmentClient | SegmentClientLike,
+  payload: SegmentIdentifyPayload,
+): boolean {
+  const engineClient = engineClientOf(client);
+  if (engineClient === undefined) throw invalidOption('client', 'one of this package for accept()');
+  return engineClient.accept(payload);
+}
+
+function engineClientOf(client: SegmentClient | SegmentClientLike): EngineSegmentClient | undefined {
   if (typeof (client as Partial<SegmentClientLike> | null | undefined)?.identify !== 'function') {
     throw invalidOption('client', 'an object with identify()');
   }
-  if (client instanceof EngineSegmentClient) return client.deliver(payload);
+  if (client instanceof EngineSegmentClient) return client;
   const analytics = analyticsOf(client);
-  if (analytics !== undefined) {
-    const engineClient = engineClients.get(analytics) ?? new EngineSegmentClient(analytics);
-    engineClients.set(analytics, engineClient);
-    return engineClient.deliver(payload);
-  }
-  return inTime(isEmitter(client) ? identifyInRounds(client, payload) : identifyAndFlush(client, payload));
+  if (analytics === undefined) return undefined;
+  const engineClient = engineClients.get(analytics) ?? new EngineSegmentClient(analytics);
+  engineClients.set(analytics, engineClient);
+  return engineClient;
 }
 
 /** Ours, or the one in a service for NestJS: `flush()` of both resolves whatever happened. */

@@ -4,7 +4,7 @@ import { logTo, type Log, type LoggerLike } from '../logger.js';
 import { identifyNotification } from '../native.js';
 import { getSegmentClientFromEnvironment } from './client.js';
 import { NotificationCounters, type NotificationStats } from './counters.js';
-import { identifyWith, segmentErrorOf } from './integration.js';
+import { acceptWith, identifyWith, segmentErrorOf } from './integration.js';
 import { parseNotification, textOf } from './notification.js';
 import { fieldNumber, transformCustomerToSegment } from './transformation.js';
 import type {
@@ -75,6 +75,24 @@ export class NotificationReceiver {
     return outcome;
   }
 
+  /**
+   * Hands the customer to the client's queue and returns: for whoever has a spool, or a stream of notifications that
+   * can be read again. What only a fetch could tell is ignored as `not-fetched`. Never throws. Needs a client of this
+   * package.
+   */
+  accept(raw: unknown): NotificationOutcome {
+    const started = performance.now();
+    let outcome: NotificationOutcome;
+    try {
+      outcome = this.#accepted(this.#read(raw));
+    } catch (error) {
+      outcome = failed(error);
+    }
+    this.#counters.count(outcome, performance.now() - started);
+    if (outcome.outcome !== 'accepted') this.#tell(outcome);
+    return outcome;
+  }
+
   /** What was received, and what came of it. */
   stats(): NotificationStats {
     return this.#counters.stats();
@@ -90,16 +108,38 @@ export class NotificationReceiver {
   async #prepare(raw: unknown): Promise<SegmentIdentifyPayload | NotificationOutcome> {
     const parsed = this.#read(raw);
     if ('userId' in parsed) return parsed;
+    const { resolveCustomer } = this.#options;
+    if (parsed.kind !== 'needs-fetch' || resolveCustomer === undefined) return this.#withoutFetch(parsed);
+    const { about } = parsed;
+    const customer = await resolveCustomer(about.customerId ?? '', parsed);
+    return customer === null || customer === undefined
+      ? { outcome: 'ignored', reason: 'not-found', about }
+      : this.#transform(customer, about);
+  }
+
+  #withoutFetch(parsed: ParsedNotification): SegmentIdentifyPayload | NotificationOutcome {
     switch (parsed.kind) {
       case 'identify':
         return this.#transform(parsed.customer, parsed.about);
       case 'ignore':
         return { outcome: 'ignored', reason: parsed.reason, about: parsed.about };
-      case 'invalid':
-        return { outcome: 'invalid', reason: parsed.reason };
+      case 'needs-fetch':
+        return { outcome: 'ignored', reason: 'not-fetched', about: parsed.about };
       default:
-        return this.#fetch(parsed);
+        return { outcome: 'invalid', reason: parsed.reason };
     }
+  }
+
+  #accepted(parsed: SegmentIdentifyPayload | ParsedNotification): NotificationOutcome {
+    const prepared = 'userId' in parsed ? parsed : this.#withoutFetch(parsed);
+    if ('outcome' in prepared) return prepared;
+    const client = this.#options.client ?? getSegmentClientFromEnvironment();
+    if (acceptWith(client, prepared)) return { outcome: 'accepted', messageId: prepared.messageId };
+    const error = new AnalyticsError(
+      'ERR_QUEUE_FULL',
+      'The queue did not take the call; see stats().refused.',
+    );
+    return failed(error);
   }
 
   /** In one step of native code where that is possible. */
@@ -110,18 +150,6 @@ export class NotificationReceiver {
     const answer = identifyNotification(text, this.#field);
     const isPayload = answer.startsWith('=');
     return JSON.parse(isPayload ? answer.slice(1) : answer) as SegmentIdentifyPayload | ParsedNotification;
-  }
-
-  async #fetch(
-    parsed: Extract<ParsedNotification, { kind: 'needs-fetch' }>,
-  ): Promise<SegmentIdentifyPayload | NotificationOutcome> {
-    const { about } = parsed;
-    const { resolveCustomer } = this.#options;
-    if (resolveCustomer === undefined) return { outcome: 'ignored', reason: 'not-fetched', about };
-    const customer = await resolveCustomer(about.customerId ?? '', parsed);
-    if (customer === null || customer === undefined)
-      return { outcome: 'ignored', reason: 'not-found', about };
-    return this.#transform(customer, about);
   }
 
   #transform(
@@ -139,6 +167,7 @@ export class NotificationReceiver {
   #tell(outcome: NotificationOutcome): void {
     switch (outcome.outcome) {
       case 'identified':
+      case 'accepted':
         return this.#log?.('info', 'customer identified', { messageId: outcome.messageId });
       case 'ignored': {
         const { reason, about } = outcome;

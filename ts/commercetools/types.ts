@@ -139,6 +139,8 @@ export interface SegmentClientLike {
 /** What became of a notification. */
 export type NotificationOutcome =
   | { readonly outcome: 'identified'; readonly messageId: string | undefined }
+  /** In the client's queue: the answer of `accept()`. */
+  | { readonly outcome: 'accepted'; readonly messageId: string | undefined }
   | {
       readonly outcome: 'ignored';
       readonly reason: IgnoreReason | 'not-fetched' | 'not-found';
