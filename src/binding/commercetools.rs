@@ -9,21 +9,10 @@ use crate::commercetools::{About, Customer, Identify, Parsed, UserId, read};
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case", tag = "kind")]
 enum Answer<'a> {
-    Identify {
-        customer: &'a Customer<'a>,
-        about: &'a About<'a>,
-    },
-    Ignore {
-        reason: &'static str,
-        about: &'a About<'a>,
-    },
-    NeedsFetch {
-        reason: &'static str,
-        about: &'a About<'a>,
-    },
-    Invalid {
-        reason: &'static str,
-    },
+    Identify { customer: &'a Customer<'a>, about: &'a About<'a> },
+    Ignore { reason: &'static str, about: &'a About<'a> },
+    NeedsFetch { reason: &'static str, about: &'a About<'a> },
+    Invalid { reason: &'static str },
 }
 
 impl<'a> From<Parsed<'a>> for Answer<'a> {

@@ -2,14 +2,15 @@
 
 use std::borrow::Cow;
 
+use jiff::Timestamp;
 use ring::digest::{SHA256, digest};
 use serde::Serialize;
 
 use super::customer::{Address, Customer};
 use super::notification::About;
 
-/// Segment throws away messages with a longer id (HTTP Tracking API).
-const MAX_MESSAGE_ID_CHARACTERS: usize = 100;
+/// Segment throws away messages with an id of more characters (HTTP Tracking API). Ids of Commercetools are ASCII.
+const MAX_MESSAGE_ID_BYTES: usize = 100;
 
 /// Which field of the customer is the user's id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,9 +47,9 @@ pub struct Identify<'c> {
     /// Always the same for the same notification, so that Segment drops what is delivered twice.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message_id: Option<String>,
-    /// When it happened, ISO 8601.
+    /// When it happened, as JavaScript writes it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub timestamp: Option<&'c str>,
+    pub timestamp: Option<String>,
     /// Never blank.
     pub user_id: &'c str,
     /// What is known of the user.
@@ -95,7 +96,7 @@ impl<'c> Identify<'c> {
     pub fn new(customer: &'c Customer<'_>, user_id: UserId, about: &'c About<'_>) -> Option<Self> {
         Some(Self {
             message_id: about.message_id(),
-            timestamp: about.occurred_at.as_deref().filter(|time| time.parse::<jiff::Timestamp>().is_ok()),
+            timestamp: about.timestamp(),
             user_id: user_id.of(customer)?,
             traits: Traits::of(customer),
         })
@@ -134,6 +135,12 @@ impl<'c> PostalAddress<'c> {
 }
 
 impl About<'_> {
+    /// Written anew, since much is ISO 8601 (a zone's name, a comma) that not everybody reads.
+    fn timestamp(&self) -> Option<String> {
+        let time: Timestamp = self.occurred_at.as_deref()?.parse().ok()?;
+        Some(format!("{time:.3}"))
+    }
+
     /// `ct:<project>:<id of the message>`, or for a change `ct:<project>:<id of the resource>:<version>`. `None` without
     /// an id.
     fn message_id(&self) -> Option<String> {
@@ -144,7 +151,7 @@ impl About<'_> {
             _ => return None,
         };
         let whole = format!("ct:{project}:{id}");
-        if whole.chars().count() <= MAX_MESSAGE_ID_CHARACTERS {
+        if whole.len() <= MAX_MESSAGE_ID_BYTES {
             return Some(whole);
         }
         let hash = digest(&SHA256, whole.as_bytes());
@@ -153,8 +160,137 @@ impl About<'_> {
 }
 
 /// The parts that are there, with a space between them.
-fn joined<'c, const N: usize>(parts: [Option<&'c str>; N]) -> Option<Cow<'c, str>> {
+fn joined<const N: usize>(parts: [Option<&str>; N]) -> Option<Cow<'_, str>> {
     let mut there = parts.into_iter().flatten();
     let first = there.next()?;
     Some(there.fold(Cow::Borrowed(first), |text, part| Cow::Owned(format!("{text} {part}"))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::read_customer;
+    use super::*;
+    use serde_json::{Value, json};
+
+    /// The call as JSON; `null` for none.
+    fn call(customer: &Value, user_id: UserId, about: &Value) -> Value {
+        let (customer, about) = (customer.to_string(), about.to_string());
+        let about: About<'_> = serde_json::from_str(&about).unwrap();
+        read_customer(customer.as_bytes(), |customer| {
+            serde_json::to_value(Identify::new(customer.unwrap(), user_id, &about)).unwrap()
+        })
+    }
+
+    fn traits(mut customer: Value) -> Value {
+        customer["email"] = json!("a@example.com");
+        let mut traits = call(&customer, UserId::Email, &json!({}))["traits"].take();
+        assert_eq!(traits.as_object_mut().unwrap().remove("email"), Some(json!("a@example.com")));
+        traits
+    }
+
+    #[test]
+    fn each_strategy_takes_its_own_field_and_trims_it() {
+        let customer = json!({ "email": " e ", "id": "\ti", "customerNumber": "n\n", "externalId": "x" });
+        for (user_id, expected) in UserId::ALL.into_iter().zip(["e", "i", "n", "x"]) {
+            assert_eq!(call(&customer, user_id, &json!({}))["userId"], expected);
+            assert_eq!(call(&json!({ "firstName": "Ann" }), user_id, &json!({})), Value::Null);
+        }
+        assert_eq!(call(&json!({ "email": " \t\u{a0}" }), UserId::Email, &json!({})), Value::Null);
+    }
+
+    #[test]
+    fn a_name_is_the_full_name_or_what_there_is_of_its_parts() {
+        for (customer, name) in [
+            (json!({ "fullName": " Ann B. Lee ", "firstName": "X" }), Some("Ann B. Lee")),
+            (json!({ "fullName": " ", "firstName": "Ann", "lastName": "Lee" }), Some("Ann Lee")),
+            (json!({ "firstName": "Ann ", "middleName": "B.", "lastName": " Lee" }), Some("Ann B. Lee")),
+            (json!({ "firstName": "Ann", "middleName": "\n" }), Some("Ann")),
+            (json!({ "middleName": "B.", "lastName": "Lee" }), Some("B. Lee")),
+            (json!({ "firstName": null, "lastName": 5 }), None),
+            (json!({}), None),
+        ] {
+            assert_eq!(traits(customer.clone())["name"].as_str(), name, "{customer}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_the_default_one_or_the_first() {
+        let customer = |shipping: Value, billing: Value| {
+            json!({
+                "addresses": [5, { "id": "1", "city": "A" }, { "id": "2", "city": "B" }, { "id": "3", "city": "C" }],
+                "defaultShippingAddressId": shipping,
+                "defaultBillingAddressId": billing,
+            })
+        };
+        for (shipping, billing, city) in [
+            (json!("2"), json!("3"), "B"),
+            (json!("9"), json!("3"), "C"),
+            (json!(2), json!("3"), "C"),
+            (json!("9"), json!("9"), "A"),
+            (Value::Null, Value::Null, "A"),
+        ] {
+            assert_eq!(traits(customer(shipping, billing))["address"], json!({ "city": city }));
+        }
+        for none in
+            [json!(null), json!([]), json!([{}]), json!([{ "id": "1", "city": " " }]), json!({ "city": "A" })]
+        {
+            assert_eq!(traits(json!({ "addresses": none.clone() })), json!({}), "{none}");
+        }
+    }
+
+    #[test]
+    fn streets_are_joined_and_regions_stand_in_for_states() {
+        for (address, expected) in [
+            (json!({ "streetName": " High St", "streetNumber": "5 " }), json!({ "street": "High St 5" })),
+            (json!({ "streetNumber": "5" }), json!({ "street": "5" })),
+            (json!({ "state": "NY", "region": "East" }), json!({ "state": "NY" })),
+            (json!({ "state": " ", "region": "East" }), json!({ "state": "East" })),
+            (json!({ "postalCode": "1", "country": "DE" }), json!({ "postalCode": "1", "country": "DE" })),
+        ] {
+            assert_eq!(traits(json!({ "addresses": [address] }))["address"], expected);
+        }
+    }
+
+    #[test]
+    fn message_ids_tell_notifications_apart_and_are_never_too_long() {
+        let id = |about: Value| call(&json!({ "email": "e" }), UserId::Email, &about)["messageId"].take();
+        assert_eq!(
+            id(json!({ "projectKey": "shop", "id": "m1", "customerId": "c", "version": 3 })),
+            "ct:shop:m1"
+        );
+        assert_eq!(id(json!({ "projectKey": "shop", "customerId": "c", "version": 3 })), "ct:shop:c:3");
+        assert_eq!(id(json!({ "id": "m1" })), "ct::m1");
+        for none in [json!({}), json!({ "id": " " }), json!({ "customerId": "c" }), json!({ "version": 3 })] {
+            assert_eq!(id(none.clone()), Value::Null, "{none}");
+        }
+        let sized =
+            |bytes: usize| id(json!({ "projectKey": "shop", "id": "x".repeat(bytes - "ct:shop:".len()) }));
+        assert_eq!(sized(100).as_str().unwrap().len(), 100);
+        let (long, longer) = (sized(101), sized(102));
+        assert_eq!((long.as_str().unwrap().len(), &sized(101)), (67, &long));
+        assert_ne!(long, longer);
+        assert!(id(json!({ "id": "\u{1f600}".repeat(99) })).as_str().unwrap().len() <= MAX_MESSAGE_ID_BYTES);
+    }
+
+    #[test]
+    fn timestamps_are_written_as_javascript_writes_them_or_left_out() {
+        for (given, expected) in [
+            (json!("2026-02-03T04:05:06.789Z"), json!("2026-02-03T04:05:06.789Z")),
+            (json!("2026-02-03T04:05:06Z"), json!("2026-02-03T04:05:06.000Z")),
+            (json!("2026-02-03T04:05:06.7899+02:00"), json!("2026-02-03T02:05:06.789Z")),
+            (json!("2026-02-03 04:05+02:00[Europe/Berlin]"), json!("2026-02-03T02:05:00.000Z")),
+            (json!("2026-02-30T04:05:06Z"), Value::Null),
+            (json!("2026-02-03"), Value::Null),
+            (json!("2026-02-03T04:05:06"), Value::Null),
+            (json!("yesterday"), Value::Null),
+            (json!(1_700_000_000), Value::Null),
+        ] {
+            let about = json!({ "occurredAt": given });
+            assert_eq!(
+                call(&json!({ "email": "e" }), UserId::Email, &about)["timestamp"],
+                expected,
+                "{about}"
+            );
+        }
+    }
 }

@@ -7,7 +7,9 @@ mod customer;
 mod identify;
 mod lenient;
 mod notification;
+#[cfg(test)]
+mod tests;
 
-pub use customer::{Address, Customer};
+pub use customer::{Address, Customer, read_customer};
 pub use identify::{Identify, UserId};
 pub use notification::{About, Parsed, read};

@@ -176,7 +176,7 @@ export class EngineSegmentClient implements SegmentClient {
   async closeAndFlush(): Promise<void> {
     this.#isClosed = true;
     const closed = this.#analytics.closeAndFlush({ timeout: CLOSE_TIMEOUT_MS });
-    await this.#tell(closed, CLOSE_TIMEOUT_MS + this.#callTimeout);
+    await this.#tell(closed, Math.min(CLOSE_TIMEOUT_MS + this.#callTimeout, LONGEST_TIMER_MS));
   }
 
   /** Hands the call to the queue. False: refused. */
