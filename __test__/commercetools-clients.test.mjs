@@ -41,9 +41,14 @@ describe('createSegmentClient', () => {
     const again = (options) => createClient(t, segment, options);
     assert.equal(again({ maxRetries: 2, redact: ['traits.ssn'] }), client);
     assert.equal(again({ redact: ['traits.ssn'], maxRetries: 2, region: undefined, logger: null }), client);
-    for (const options of [{}, { maxRetries: 3, redact: ['traits.ssn'] }, { maxRetries: 2 }]) {
-      assert.notEqual(again(options), client);
-    }
+    const others = [
+      {},
+      { maxRetries: 2 },
+      { maxRetries: 3 },
+      { maxRetries: 3, redact: ['traits.ssn'] },
+      { maxRetries: 2, redact: ['traits.name'] },
+    ];
+    assert.equal(new Set([client, ...others.map(again)]).size, 6);
     const settings = { host: segment.url, maxRetries: 2, redact: ['traits.ssn'] };
     const other = createSegmentClient('another-key', settings);
     assert.notEqual(other, client);

@@ -253,6 +253,18 @@ describe('a client that is Analytics of this package', () => {
     assert.ok(segment.requestCount < 20);
   });
 
+  test('has nobody wait for the event of another', async (t) => {
+    const hang = { hang: true, when: ({ messageIds }) => messageIds.includes('slow') };
+    const { segment, analytics } = await startPair(t, {}, { faults: [hang] });
+    const slow = sendCustomerToSegmentWithClient(analytics, { ...PAYLOAD, messageId: 'slow' });
+    await segment.waitForRequests(1);
+    assert.deepEqual(await sendCustomerToSegmentWithClient(analytics, PAYLOAD), SUCCESS);
+    assert.ok(!segment.events.some(({ messageId }) => messageId === 'slow'));
+    await segment.pause();
+    await segment.resume();
+    assert.deepEqual(await slow, SUCCESS);
+  });
+
   test('is told to have failed when it did', async (t) => {
     const faults = [{ status: 400, times: Infinity }];
     const { analytics } = await startPair(t, { maxRetries: 0 }, { faults });

@@ -69,7 +69,10 @@ export function createSegmentClient(writeKey: string, options: SegmentClientOpti
     const { callTimeout, ...settings } = given;
     if (typeof writeKey !== 'string' || writeKey.trim() === '') throw emptyWriteKey();
     requireTimeout(callTimeout);
-    return new EngineSegmentClient(new Analytics({ ...DEFAULTS, ...settings, writeKey }), callTimeout);
+    return new EngineSegmentClient(
+      new Analytics({ ...defaultsFor(settings.spool), ...settings, writeKey }),
+      callTimeout,
+    );
   });
 }
 
@@ -82,7 +85,7 @@ export function getSegmentClientFromEnvironment(env: NodeJS.ProcessEnv = process
   const names = ['SEGMENT_HOST', 'SEGMENT_REGION', 'SEGMENT_SPOOL_DIR', 'SEGMENT_DISABLE'];
   const settings = names.map((name) => env[name]);
   return shared(env['SEGMENT_WRITE_KEY'], { settings }, () => {
-    return new EngineSegmentClient(Analytics.fromEnvironment(DEFAULTS, env));
+    return new EngineSegmentClient(Analytics.fromEnvironment(defaultsFor(env['SEGMENT_SPOOL_DIR']), env));
   });
 }
 
@@ -131,6 +134,11 @@ function emptyWriteKey(): AnalyticsError {
   return new AnalyticsError('ERR_WRITE_KEY_MISSING', text, { field: 'writeKey' });
 }
 
+/** What is on disk survives the caller, and is nobody's but the client's to send again. */
+function defaultsFor(spool: unknown): Partial<typeof DEFAULTS> {
+  return spool === undefined || spool === null || spool === '' ? DEFAULTS : {};
+}
+
 /** The stories' interface on the engine. */
 export class EngineSegmentClient implements SegmentClient {
   readonly #analytics: Analytics;
@@ -141,9 +149,13 @@ export class EngineSegmentClient implements SegmentClient {
   #flushing: Promise<unknown> | undefined;
   #isClosed = false;
 
+  /** Of the latest call. */
+  #refusal: unknown;
+
   constructor(analytics: Analytics, callTimeout = CALL_TIMEOUT_MS) {
     this.#analytics = analytics;
     this.#callTimeout = callTimeout;
+    analytics.on('call_refused', (reason) => (this.#refusal = reason));
   }
 
   get isClosed(): boolean {
@@ -179,9 +191,12 @@ export class EngineSegmentClient implements SegmentClient {
     await this.#tell(closed, Math.min(CLOSE_TIMEOUT_MS + this.#callTimeout, LONGEST_TIMER_MS));
   }
 
-  /** Hands the call to the queue. False: refused. */
-  accept(payload: SegmentIdentifyPayload): boolean {
-    return this.#analytics.identify(payload);
+  /** Hands the call to the queue, and returns why it was refused, if it was. */
+  accept(payload: SegmentIdentifyPayload): unknown {
+    this.#refusal = undefined;
+    if (this.#analytics.identify(payload)) return undefined;
+    // What no listener hears of is a call after the end.
+    return this.#refusal ?? new AnalyticsError('ERR_CLOSED', 'The client was closed.');
   }
 
   /** Identifies, and settles with the fate of this one event: nobody waits for an interval or for the others. */

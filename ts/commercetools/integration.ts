@@ -69,11 +69,11 @@ export async function identifyWith(
   return inTime(isEmitter(client) ? identifyInRounds(client, payload) : identifyAndFlush(client, payload));
 }
 
-/** Whether the client's queue took the call. */
+/** Hands the call to the client's queue, and returns why it was refused, if it was. */
 export function acceptWith(
   client: SegmentClient | SegmentClientLike,
   payload: SegmentIdentifyPayload,
-): boolean {
+): unknown {
   const engineClient = engineClientOf(client);
   if (engineClient === undefined) throw invalidOption('client', 'one of this package for accept()');
   return engineClient.accept(payload);

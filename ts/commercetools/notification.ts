@@ -21,8 +21,8 @@ export function extractCustomerFromPayload(payload: unknown): CommercetoolsCusto
 /** A notification as text; `undefined` for what can't be written as JSON. */
 export function textOf(raw: unknown): string | undefined {
   if (typeof raw === 'string') return raw;
-  if (raw instanceof Uint8Array) return Buffer.from(raw.buffer, raw.byteOffset, raw.byteLength).toString();
   try {
+    if (raw instanceof Uint8Array) return Buffer.from(raw.buffer, raw.byteOffset, raw.byteLength).toString();
     return JSON.stringify(raw);
   } catch {
     return undefined;

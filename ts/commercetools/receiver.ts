@@ -134,12 +134,8 @@ export class NotificationReceiver {
     const prepared = 'userId' in parsed ? parsed : this.#withoutFetch(parsed);
     if ('outcome' in prepared) return prepared;
     const client = this.#options.client ?? getSegmentClientFromEnvironment();
-    if (acceptWith(client, prepared)) return { outcome: 'accepted', messageId: prepared.messageId };
-    const error = new AnalyticsError(
-      'ERR_QUEUE_FULL',
-      'The queue did not take the call; see stats().refused.',
-    );
-    return failed(error);
+    const refusal = acceptWith(client, prepared);
+    return refusal === undefined ? { outcome: 'accepted', messageId: prepared.messageId } : failed(refusal);
   }
 
   /** In one step of native code where that is possible. */
