@@ -2,18 +2,21 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 
 import { closingLine, metricsOf, startCompanionApi } from '../scripts/demo/companion-api.mjs';
+import { customerCreated, untrustworthy } from '../scripts/demo/shop.mjs';
 import { shutDownUnderLoad } from '../scripts/demo/shutdown.mjs';
 import { compare, Visitors } from '../scripts/demo/visitors.mjs';
 import { startSegment } from './support/clients.mjs';
 import { startCollector } from './support/collector.mjs';
+import { post, startSns, TOPIC_ARN } from './support/sns.mjs';
 
 const PRODUCT_KEY = 'product-write-key';
 const MARKETING_KEY = 'marketing-write-key';
+const WEBHOOK_SECRET = 'secret-of-the-shop';
 const EMAIL = 'mira.okafor@example.com';
 const PASSWORD = 'correct horse battery';
 const REASON = 'A knee that hurts';
 /** What may be in no line of the application's output. */
-const SECRETS = [PRODUCT_KEY, MARKETING_KEY, EMAIL, PASSWORD, REASON, 'Mira', 'Okafor'];
+const SECRETS = [PRODUCT_KEY, MARKETING_KEY, WEBHOOK_SECRET, EMAIL, PASSWORD, REASON, 'Mira', 'Okafor'];
 const MIRA = { email: EMAIL, password: PASSWORD, firstName: 'Mira', lastName: 'Okafor' };
 const BOOKING = { kind: 'video', startsAt: '2100-05-01T09:30:00.000Z', reason: REASON };
 /** Behind a proxy, from a browser. */
@@ -30,13 +33,30 @@ const contextOf = (path) => ({
   page: { path },
 });
 
+/** What comes of a customer whom the shop has created: nothing of the request that told of her. */
+const IDENTIFIED = {
+  type: 'identify',
+  userId: EMAIL,
+  traits: {
+    email: EMAIL,
+    firstName: 'Mira',
+    lastName: 'Okafor',
+    name: 'Mira Okafor',
+    address: {
+      street: 'Elm Street 4',
+      city: 'Springfield',
+      state: 'Oregon',
+      postalCode: '12345',
+      country: 'US',
+    },
+  },
+  context: {},
+};
+
 /** The application on this Segment; gone with the test. */
-async function start(t, { url }, environment = {}) {
-  const api = await startCompanionApi({
-    SEGMENT_WRITE_KEY: PRODUCT_KEY,
-    SEGMENT_HOST: url,
-    ...environment,
-  });
+async function start(t, { url }, more = {}, sns) {
+  const environment = { SEGMENT_WRITE_KEY: PRODUCT_KEY, SEGMENT_HOST: url, WEBHOOK_SECRET, ...more };
+  const api = await startCompanionApi(environment, sns);
   t.after(() => api.kill('SIGKILL'));
   assert.ok(api.url, api.output.join('\n'));
   return api;
@@ -211,84 +231,96 @@ describe('the example application', { concurrency: 2 }, () => {
   test('identifies the customers of the webhook, and says no more to the caller than it has to', async (t) => {
     const segment = await startSegment(t);
     const api = await start(t, segment);
-    const send = (body) => ask(api, 'POST', '/api/webhook', { headers: BROWSER, body });
-    const customer = {
-      id: 'c-1',
-      email: EMAIL,
-      firstName: 'Mira',
-      lastName: 'Okafor',
-      addresses: [
-        {
-          streetName: 'Elm Street',
-          streetNumber: '4',
-          city: 'Springfield',
-          postalCode: '12345',
-          country: 'US',
-        },
-        { city: 'Shelbyville' },
-      ],
-    };
+    const headers = { ...BROWSER, 'x-webhook-secret': WEBHOOK_SECRET };
+    const send = (body, more) => ask(api, 'POST', '/api/webhook', { headers: { ...headers, ...more }, body });
+    const notification = customerCreated(EMAIL);
+    const { customer } = notification;
 
-    const taken = await send({ type: 'CustomerCreated', customer });
+    const taken = await send(notification);
     assert.deepEqual([taken.status, taken.json], [200, { success: true }]);
-    assert.deepEqual(segment.events.map(essence), [
-      {
-        type: 'identify',
-        userId: EMAIL,
-        traits: {
-          email: EMAIL,
-          firstName: 'Mira',
-          lastName: 'Okafor',
-          name: 'Mira Okafor',
-          address: { street: 'Elm Street 4', city: 'Springfield', postalCode: '12345', country: 'US' },
-        },
-        context: {},
-      },
-    ]);
+    assert.deepEqual(segment.events.map(essence), [IDENTIFIED]);
+    const ignored = await send({ ...notification, type: 'CustomerDeleted', customer: undefined });
+    assert.deepEqual([ignored.status, ignored.json], [200, { success: true }]);
 
     for (const body of [
       undefined,
       {},
       [],
+      '{"type":',
       { type: 'CustomerCreated' },
       { type: 'CustomerCreated', customer: EMAIL },
-      { type: 'CustomerCreated', customer: [] },
-      { type: 'CustomerCreated', customer: [customer] },
       { type: 'CustomerCreated', customer: { firstName: 'Mira' } },
-      { type: 'CustomerCreated', customer: { ...customer, email: 'Mira' } },
-      { type: 'CustomerCreated', customer: { ...customer, addresses: [EMAIL] } },
-      { type: 'OrderCreated', customer },
+      { ...notification, customer: { ...customer, email: '' } },
     ]) {
       const refused = await send(body);
       assert.equal(refused.status, 400, JSON.stringify(body));
     }
+    const stranger = await ask(api, 'POST', '/api/webhook', { body: notification });
+    assert.deepEqual([stranger.status, stranger.json.error], [401, { message: 'Unauthorized' }]);
+    const guess = await send(notification, { 'x-webhook-secret': `${WEBHOOK_SECRET}x` });
+    assert.deepEqual([guess.status, guess.json.error], [403, { message: 'Forbidden' }]);
 
     segment.addFaults({ status: 400 });
-    const rejected = await send({ type: 'CustomerUpdated', customer });
-    assert.deepEqual([rejected.status, rejected.json], [500, { error: 'Internal server error' }]);
+    const rejected = await send(notification);
+    const failure = { success: false, error: { message: 'Internal server error' } };
+    assert.deepEqual([rejected.status, rejected.json], [500, failure]);
 
     await end(api);
     assert.equal(segment.eventCount, 1);
-    const line = api.log.find(({ context }) => context === 'WebhookController');
+    const line = api.log.find(({ message }) => message.startsWith('customer not identified'));
     assert.equal(line.level, 'error');
-    assert.match(line.message, /^CustomerUpdated was not delivered to Segment: AnalyticsError: .*400/);
+    assert.match(line.message, /400.*"code":"ERR_REJECTED"/);
+  });
+
+  test('believes the webhook what SNS has signed, and nobody else', async (t) => {
+    const segment = await startSegment(t);
+    const sns = await startSns();
+    t.after(() => sns.close());
+    const api = await start(t, segment, { WEBHOOK_TOPIC_ARNS: ` ${TOPIC_ARN}, ${TOPIC_ARN}-2` }, sns);
+    const deliver = (message) => post(`${api.url}/api/webhook`, message);
+
+    const confirmed = await deliver(sns.topic.confirmation());
+    assert.equal(confirmed.status, 200);
+    assert.equal(sns.confirmations.length, 1);
+    const message = sns.topic.notification(customerCreated(EMAIL));
+    const taken = await deliver(message);
+    assert.deepEqual([taken.status, await taken.json()], [200, { success: true }]);
+
+    for (const [what, refused] of Object.entries(untrustworthy(sns.topic, message, `other.${EMAIL}`))) {
+      const answer = await deliver(refused);
+      assert.equal(answer.status, 403, what);
+      assert.deepEqual(await answer.json(), { success: false, error: { message: 'Forbidden' } });
+    }
+    const unsigned = await ask(api, 'POST', '/api/webhook', { body: customerCreated(EMAIL) });
+    assert.equal(unsigned.status, 403);
+
+    await end(api);
+    assert.deepEqual(segment.events.map(essence), [IDENTIFIED]);
+    const refusals = api.log
+      .map(({ message: text }) => /^webhook request refused (.*)$/.exec(text)?.[1])
+      .filter((text) => text !== undefined);
+    assert.deepEqual(
+      refusals.map((text) => JSON.parse(text).reason),
+      ['signature', 'replayed', 'expired', 'foreign-topic', 'malformed'],
+    );
   });
 
   test('answers the webhook in time when Segment does not', async (t) => {
     const segment = await startSegment(t, { faults: [{ status: 503, times: Infinity }] });
     const api = await start(t, segment, { WEBHOOK_TIMEOUT: '1' });
-    const body = { type: 'CustomerUpdated', customer: { email: EMAIL, fullName: 'Mira O.' } };
-    const late = await ask(api, 'POST', '/api/webhook', { body });
-    assert.deepEqual([late.status, late.json], [500, { error: 'Internal server error' }]);
+    const late = await ask(api, 'POST', '/api/webhook', {
+      headers: { 'x-webhook-secret': WEBHOOK_SECRET },
+      body: customerCreated(EMAIL),
+    });
+    const failure = { success: false, error: { message: 'Internal server error' } };
+    assert.deepEqual([late.status, late.json], [500, failure]);
 
     segment.clearFaults();
     await end(api);
-    const line = api.log.find(({ context }) => context === 'WebhookController');
-    assert.match(line.message, /^CustomerUpdated was not delivered to Segment: TimeoutError: /);
+    const line = api.log.find(({ message }) => message.startsWith('customer not identified'));
+    assert.match(line.message, /"code":"ERR_TIMEOUT"/);
     // Nobody waits for it any more, but it arrives.
-    assert.deepEqual(segment.events.map(essence), [
-      { type: 'identify', userId: EMAIL, traits: { email: EMAIL, name: 'Mira O.' }, context: {} },
-    ]);
+    assert.deepEqual(segment.events.map(essence), [IDENTIFIED]);
   });
 
   test('has health, metrics and documentation; without its key the marketing team hears nothing', async (t) => {
@@ -311,7 +343,7 @@ describe('the example application', { concurrency: 2 }, () => {
     const docs = await ask(api, 'GET', '/docs');
     assert.deepEqual([docs.status, docs.type.split(';')[0]], [200, 'text/html']);
     const { json: documentation } = await ask(api, 'GET', '/docs-json');
-    const paths = ['/onboarding', '/login', '/appointments', '/plan', '/api/webhook', '/health'];
+    const paths = ['/api/webhook', '/onboarding', '/login', '/appointments', '/plan', '/health'];
     assert.deepEqual(Object.keys(documentation.paths), paths);
 
     await end(api, session.token);
@@ -320,7 +352,7 @@ describe('the example application', { concurrency: 2 }, () => {
   });
 
   test('does not start without a write key, and says why once', async (t) => {
-    const api = await startCompanionApi({});
+    const api = await startCompanionApi({ WEBHOOK_SECRET });
     t.after(() => api.kill('SIGKILL'));
     const { code } = await api.ended;
     assert.equal(api.url, undefined);
@@ -333,7 +365,12 @@ describe('the example application', { concurrency: 2 }, () => {
   });
 
   test('does not start with an environment that can not work, and quotes none of it', async (t) => {
-    const api = await startCompanionApi({ SEGMENT_WRITE_KEY: PRODUCT_KEY, PORT: '-1', SEGMENT_HOST: EMAIL });
+    const api = await startCompanionApi({
+      SEGMENT_WRITE_KEY: PRODUCT_KEY,
+      PORT: '-1',
+      SEGMENT_HOST: EMAIL,
+      WEBHOOK_SECRET,
+    });
     t.after(() => api.kill('SIGKILL'));
     const { code } = await api.ended;
     assert.equal(code, 1);
@@ -343,6 +380,31 @@ describe('the example application', { concurrency: 2 }, () => {
       /^Error: The environment is wrong: PORT must .*; SEGMENT_HOST must be a URL address\.$/,
     );
     assertSilent(api);
+  });
+
+  test('does not start without a word on who may post to the webhook', async (t) => {
+    for (const nothing of [{}, { WEBHOOK_SECRET: '', WEBHOOK_TOPIC_ARNS: '' }]) {
+      const api = await startCompanionApi({ SEGMENT_WRITE_KEY: PRODUCT_KEY, ...nothing });
+      t.after(() => api.kill('SIGKILL'));
+      const { code } = await api.ended;
+      assert.equal(code, 1);
+      const said = api.output.find((line) => line.startsWith('Error: '));
+      assert.match(
+        said,
+        /^Error: The environment is wrong: WEBHOOK_TOPIC_ARNS or WEBHOOK_SECRET must be set, /,
+      );
+      assertSilent(api);
+    }
+  });
+
+  test('does not start with topics that are none, and says so once', async (t) => {
+    const environment = { SEGMENT_WRITE_KEY: PRODUCT_KEY, WEBHOOK_TOPIC_ARNS: 'customers' };
+    const api = await startCompanionApi(environment);
+    t.after(() => api.kill('SIGKILL'));
+    const { code } = await api.ended;
+    assert.equal(code, 1);
+    const text = 'The option topicArns must be a list of the ARNs of your topics.';
+    assert.equal(api.output.filter((line) => line.includes(text)).length, 1, api.output.join('\n'));
   });
 });
 

@@ -1,10 +1,11 @@
 /**
  * The main job on this machine alone: a Segment on loopback, the application of examples/companion-api, real HTTP
- * requests, trouble on the way, a SIGTERM under load, a process that is killed, and an account of every event. Exits 0
+ * requests, messages that an SNS of the demo signs, trouble on the way, a SIGTERM under load, a process that is killed, and an account of every event. Exits 0
  * only if the account is right.
  */
 import { startFakeSegment } from '@companion/segment/testing';
 
+import { startSns, TOPIC_ARN } from '../__test__/support/sns.mjs';
 import { closingLine, metricsOf, startCompanionApi } from './demo/companion-api.mjs';
 import { spendTheDay } from './demo/day.mjs';
 import { killAndRecover } from './demo/kill-and-recovery.mjs';
@@ -17,19 +18,23 @@ const SLOW_MS = 300;
 
 const started = performance.now();
 const segment = await startFakeSegment();
-const api = await startCompanionApi({
+const sns = await startSns();
+const environment = {
   SEGMENT_WRITE_KEY: 'demo-write-key',
   SEGMENT_MARKETING_WRITE_KEY: 'demo-marketing-key',
   SEGMENT_HOST: segment.url,
   SEGMENT_SHUTDOWN_TIMEOUT: String(SHUTDOWN_TIMEOUT_MS),
-});
+  WEBHOOK_TOPIC_ARNS: TOPIC_ARN,
+};
+const api = await startCompanionApi(environment, sns);
 if (api.url === undefined) throw new Error(`The application did not start:\n${api.output.join('\n')}`);
 const visitors = new Visitors(api.url);
 process.once('exit', () => api.kill('SIGKILL'));
 
 console.log(`A Segment listens on ${segment.url}, the application on ${api.url}. A day, in a few seconds:\n`);
 const progress = showProgress();
-const { sessions, wrong } = await spendTheDay(visitors, segment, say, sayMetrics);
+const { sessions, wrong, untrusted } = await spendTheDay(visitors, segment, sns.topic, say, sayMetrics);
+await sns.close();
 
 segment.addFaults({ delayMs: SLOW_MS, times: Infinity });
 say(`Segment takes ${SLOW_MS} ms for an answer; ${LOAD.perSecond} requests per second, then SIGTERM`);
@@ -93,6 +98,8 @@ function account() {
       duplicates === 0 && new Set(events.map(({ messageId }) => messageId)).size === events.length,
     'nothing else arrived, but for requests whose answer was cut off': surplus.length <= unanswered,
     'wrong input was refused with a 4xx': wrong.every(([, code]) => code >= 400 && code <= 499),
+    'SNS had its subscription confirmed; forged, replayed, expired and foreign messages were refused with a 403':
+      sns.confirmations.length === 1 && untrusted.length === 4 && untrusted.every(([, code]) => code === 403),
     "the log's closing lines say the same":
       total('delivered') === events.length && total('accepted') === events.length && total('refused') === 0,
     'SIGTERM came under load, and the application ended in time':
@@ -112,7 +119,7 @@ function account() {
   killed process    ${shown(recovery.accepted)} accepted, ${shown(recovery.recovered)} recovered, ${shown(recovery.arrived.length)} arrived
   time              ${((performance.now() - started) / 1_000).toFixed(1)} s
 `);
-  for (const [what, code] of wrong) console.log(`  refused: ${what}, ${code}`);
+  for (const [what, code] of [...untrusted, ...wrong]) console.log(`  refused: ${what}, ${code}`);
   for (const key of missing.slice(0, 10)) console.log(`  missing: ${key}`);
   console.log();
   for (const [text, holds] of Object.entries(checks)) console.log(`  ${holds ? 'yes' : 'NO '}  ${text}`);

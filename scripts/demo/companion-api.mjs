@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 
 /** Its own directory, because a `.env` beside it is for whoever starts it by hand. */
 const DIRECTORY = fileURLToPath(new URL('../../examples/companion-api/dist/', import.meta.url));
+const TRUSTING = fileURLToPath(new URL('trusting-api.mjs', import.meta.url));
 const LISTENING = /^Listening on http:.*:(?<port>\d+)$/;
 
 /**
@@ -21,11 +22,14 @@ const LISTENING = /^Listening on http:.*:(?<port>\d+)$/;
  * Resolves when it listens, or is over before that; then without a `url`.
  *
  * @param {Record<string, string>} environment beside what is needed to run at all
+ * @param {{ topic: import('../../__test__/support/sns.mjs').SnsTopic, url: string }} [sns] on this machine, to be trusted
  * @returns {Promise<CompanionApi>}
  */
-export async function startCompanionApi(environment) {
+export async function startCompanionApi(environment, sns) {
   const { PATH, SystemRoot } = process.env;
-  const child = spawn(process.execPath, ['main.js'], {
+  const trusted = sns && JSON.stringify({ authority: sns.topic.authority.pem, url: sns.url });
+  const program = trusted === undefined ? ['main.js'] : [TRUSTING, trusted];
+  const child = spawn(process.execPath, program, {
     cwd: DIRECTORY,
     env: { PATH, ...(SystemRoot && { SystemRoot }), PORT: '0', ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -1,4 +1,5 @@
 /** A day at the application, in a few seconds: members come, Segment has its troubles, and some input is wrong. */
+import { untrustworthy } from './shop.mjs';
 
 const MEMBERS = 40;
 const APPOINTMENTS = 2_000;
@@ -9,18 +10,24 @@ const AT_ONCE = MEMBERS;
 /**
  * @param {import('./visitors.mjs').Visitors} visitors
  * @param {import('@companion/segment/testing').FakeSegment} segment
+ * @param {import('../../__test__/support/sns.mjs').SnsTopic} topic
  * @param {(text: string) => void} say
  * @param {() => Promise<void>} sayMetrics
- * @returns {Promise<{ sessions: { memberId: string, token: string }[], wrong: [what: string, status: number][] }>}
+ * @returns {Promise<{ sessions: { memberId: string, token: string }[], wrong: Refused[], untrusted: Refused[] }>}
+ *
+ * @typedef {[what: string, status: number]} Refused
  */
-export async function spendTheDay(visitors, segment, say, sayMetrics) {
+export async function spendTheDay(visitors, segment, topic, say, sayMetrics) {
   const emails = Array.from({ length: MEMBERS }, (_, number) => `member-${number}@example.com`);
   await many(MEMBERS, (number) => visitors.onboard(emails[number]));
   const sessions = await many(MEMBERS, (number) => visitors.signIn(emails[number]));
   say(`${MEMBERS} members came and signed in`);
 
-  await many(MEMBERS, (number) => visitors.customerChanged(emails[number]));
-  say(`${MEMBERS} customers from the shop's webhook, each answered when Segment had it`);
+  await visitors.deliver(topic.confirmation());
+  const [message] = await many(MEMBERS, (number) => visitors.createCustomer(topic, emails[number]));
+  say(`${MEMBERS} customers from the shop, signed by SNS, each answered when Segment had it`);
+  const untrusted = await giveUntrusted(visitors, untrustworthy(topic, message, 'a-stranger@example.com'));
+  for (const [what, status] of untrusted) say(`the webhook answers ${what} with ${status}`);
 
   await many(APPOINTMENTS / 2, (number) => visitors.book(sessions[number % MEMBERS]));
   await sayMetrics();
@@ -34,7 +41,17 @@ export async function spendTheDay(visitors, segment, say, sayMetrics) {
 
   const wrong = await giveWrongInput(visitors, emails[0], sessions[0]);
   say(`${wrong.length} requests with wrong input are refused`);
-  return { sessions, wrong };
+  return { sessions, wrong, untrusted };
+}
+
+/** What no sender may be believed, and the answers, which should all be 403. */
+async function giveUntrusted(visitors, messages) {
+  const refused = [];
+  for (const [what, message] of Object.entries(messages)) {
+    const answer = await visitors.deliver(message);
+    refused.push([what, answer?.status ?? 0]);
+  }
+  return refused;
 }
 
 /** Another one than the time before. */
@@ -55,7 +72,7 @@ async function giveWrongInput(visitors, email, session) {
     'an appointment in the past': await visitors.bookAt(session, new Date(0)),
     'two appointments at once': await visitors.bookAt(session, tomorrow),
     'a plan that is none': await visitors.request('PATCH', '/plan', { token, body: { plan: 'free' } }),
-    'a webhook without a customer': await visitors.request('POST', '/api/webhook', { body: {} }),
+    'a webhook without a signature': await visitors.request('POST', '/api/webhook', { body: {} }),
   };
   return Object.entries(answers).map(([what, answer]) => [what, answer?.status ?? 0]);
 }

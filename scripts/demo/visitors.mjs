@@ -1,4 +1,5 @@
 /** Those who use the application: real HTTP requests, and books on what has to arrive at Segment for each answer. */
+import { customerCreated } from './shop.mjs';
 
 const PASSWORD = 'correct horse battery';
 const MINUTE_MS = 60_000;
@@ -64,10 +65,25 @@ export class Visitors {
     ]);
   }
 
-  /** As the shop says it. */
-  customerChanged(email) {
-    const body = { type: 'CustomerUpdated', customer: { email, firstName: 'Mira', lastName: 'Okafor' } };
-    return this.request('POST', '/api/webhook', { body }, () => [`identify ${email}`]);
+  /**
+   * As SNS posts what the shop says; resolves with the message.
+   *
+   * @param {import('../../__test__/support/sns.mjs').SnsTopic} topic
+   */
+  async createCustomer(topic, email) {
+    const message = topic.notification(customerCreated(email));
+    await this.deliver(message, [`identify ${email}`]);
+    return message;
+  }
+
+  /** A message of SNS, and the events it should come to. */
+  deliver(message, events = []) {
+    const headers = {
+      'content-type': 'text/plain; charset=UTF-8',
+      'user-agent': 'Amazon Simple Notification Service Agent',
+      'x-amz-sns-message-type': message.Type,
+    };
+    return this.request('POST', '/api/webhook', { headers, body: message }, () => events);
   }
 
   /** Resolves with the status, and what a 2xx answers; with undefined when there is no answer. */

@@ -1,4 +1,4 @@
-import { Module } from '@nestjs/common';
+import { Module, type DynamicModule } from '@nestjs/common';
 import { ConfigModule } from '@nestjs/config';
 import { WinstonModule } from 'nest-winston';
 
@@ -11,7 +11,7 @@ import { MetricsModule } from './metrics/metrics.module.js';
 import { OnboardingModule } from './onboarding/onboarding.module.js';
 import { PlanModule } from './plan/plan.module.js';
 import { SessionsModule } from './sessions/sessions.module.js';
-import { WebhookModule } from './webhook/webhook.module.js';
+import { WebhookModule, type SnsTrust } from './webhook/webhook.module.js';
 
 @Module({
   imports: [
@@ -22,9 +22,12 @@ import { WebhookModule } from './webhook/webhook.module.js';
     SessionsModule,
     AppointmentsModule,
     PlanModule,
-    WebhookModule,
     HealthModule,
     MetricsModule,
   ],
 })
-export class AppModule {}
+export class AppModule {
+  static forRoot(trust?: SnsTrust): DynamicModule {
+    return { module: AppModule, imports: [WebhookModule.forRoot(trust)] };
+  }
+}

@@ -16,18 +16,20 @@ import {
 import { HttpAdapterHost } from '@nestjs/core';
 import type { IncomingMessage } from 'node:http';
 
+import { Analytics } from '../../analytics.js';
 import { invalidOption } from '../../errors.js';
 import { getSegmentToken } from '../../nestjs/tokens.js';
 import type { SegmentService } from '../../nestjs/service.js';
 import { EngineSegmentClient } from '../client.js';
 import { NotificationReceiver, type ReceiverOptions } from '../receiver.js';
-import type { SegmentClient } from '../types.js';
 import type { WebhookAuthentication } from './authentication.js';
 import { readBodies } from './body.js';
 import { WebhookHandler } from './handler.js';
 
 /** A message of 256 KB, escaped in the envelope of SNS. */
 const MAX_BYTES = 768 * 1024;
+/** Beyond this, timers of Node fire at once. */
+const LONGEST_TIMER_MS = 2_147_483_647;
 const DEFAULT_PATH = 'api/webhook';
 const PATH = 'COMMERCETOOLS_WEBHOOK_PATH';
 
@@ -114,12 +116,15 @@ function withWebhook(definition: DynamicModule, extras: CommercetoolsWebhookExtr
   };
 }
 
-/** Not the service: its calls would take on the context of the sender's request. */
-function clientOf(service: SegmentService | undefined, callTimeout?: number): SegmentClient | undefined {
-  if (callTimeout !== undefined && !(typeof callTimeout === 'number' && callTimeout >= 1)) {
-    throw invalidOption('callTimeout', 'milliseconds, 1 or more');
+function clientOf(service: SegmentService | undefined, callTimeout?: number): ReceiverOptions['client'] {
+  const isTimeout = typeof callTimeout === 'number' && callTimeout >= 1 && callTimeout <= LONGEST_TIMER_MS;
+  if (callTimeout !== undefined && !isTimeout) {
+    throw invalidOption('callTimeout', `a number of milliseconds from 1 to ${LONGEST_TIMER_MS}`);
   }
-  return service && new EngineSegmentClient(service.client, callTimeout);
+  if (service === undefined) return undefined;
+  // Not the service: its calls would take on the context of the sender's request. A test's double may have no client.
+  const { client } = service;
+  return client instanceof Analytics ? new EngineSegmentClient(client, callTimeout) : service;
 }
 
 /** What Express's and Fastify's have in common. */

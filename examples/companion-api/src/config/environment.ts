@@ -1,8 +1,23 @@
 import { plainToInstance, Transform } from 'class-transformer';
-import { IsInt, IsOptional, IsString, IsUrl, Max, Min, validateSync } from 'class-validator';
+import {
+  IsArray,
+  IsInt,
+  IsOptional,
+  IsString,
+  IsUrl,
+  Max,
+  Min,
+  ValidateIf,
+  validateSync,
+} from 'class-validator';
 
 /** An empty line of a `.env` file means: not set. */
 const EmptyIsUnset = () => Transform(({ value }: { value: unknown }) => (value === '' ? undefined : value));
+
+const List = () =>
+  Transform(({ value }: { value: string }) =>
+    value === '' ? undefined : value.split(',').map((item) => item.trim()),
+  );
 
 /** What the application is told from outside. */
 export class Environment {
@@ -32,6 +47,21 @@ export class Environment {
   @IsInt()
   @Min(0)
   SEGMENT_SHUTDOWN_TIMEOUT: number = 10_000;
+
+  /** With commas between: the topics of SNS that Commercetools publishes to. Only what they have signed gets in. */
+  @IsOptional()
+  @List()
+  @IsArray()
+  WEBHOOK_TOPIC_ARNS?: string[];
+
+  /** Without topics: what senders have to know. */
+  @ValidateIf(({ WEBHOOK_TOPIC_ARNS }: Environment) => WEBHOOK_TOPIC_ARNS === undefined)
+  @EmptyIsUnset()
+  @IsString({
+    message:
+      'WEBHOOK_TOPIC_ARNS or WEBHOOK_SECRET must be set, because not everybody may post to the webhook',
+  })
+  WEBHOOK_SECRET?: string;
 
   /** Milliseconds after which a webhook is answered, whatever Segment does. */
   @IsInt()
