@@ -175,7 +175,10 @@ describe('a client that is a double', () => {
           },
         },
       ],
-      ['rejected by identify()', { identify: () => Promise.reject(thrown), flush: assert.fail }],
+      [
+        'rejected by identify()',
+        { identify: () => Promise.reject(thrown), flush: () => assert.fail('called') },
+      ],
       [
         'thrown by flush()',
         {

@@ -83,8 +83,10 @@ async function start(t, directory, env) {
       const { port: found } = /Listening on .*:(?<port>\d+)$/.exec(line)?.groups ?? {};
       if (found !== undefined) resolve(found);
     });
-    lines.once('close', async () => {
-      reject(new Error(`It ended before it listened.\n${stdout.join('\n')}\n${await stderr}`));
+    lines.once('close', () => {
+      const ended = (told) =>
+        reject(new Error(`It ended before it listened.\n${stdout.join('\n')}\n${told}`));
+      void Promise.resolve(stderr).then(ended);
     });
   });
   return {

@@ -34,7 +34,9 @@ const analytics = new Analytics({ writeKey: 'outage', host: url, maxQueueBytes: 
 const { taken, peak } = await trackAll(analytics, EVENTS);
 process.send({ base, peak, taken, limit: QUEUE_BYTES, stats: analytics.stats() });
 
-process.once('message', async () => {
-  const report = await analytics.closeAndFlush({ timeout: 120_000 });
-  process.send({ report, stats: analytics.stats() }, () => process.disconnect());
-});
+process.once('message', () => void report());
+
+async function report() {
+  const last = await analytics.closeAndFlush({ timeout: 120_000 });
+  process.send({ report: last, stats: analytics.stats() }, () => process.disconnect());
+}

@@ -1,5 +1,4 @@
-// oxlint-disable typescript/no-unsafe-assignment, typescript/no-unsafe-member-access, typescript/no-unsafe-call
-// oxlint-disable typescript/no-unsafe-argument, no-underscore-dangle -- plain JavaScript, and a name that Node gave
+// oxlint-disable no-underscore-dangle -- a name that Node gave
 /**
  * Preloaded into a stranger's programs. Their projects lie inside this one, so Node would look for what they lack in
  * this project's own node_modules. A package that needs what it does not declare has to fail here as it would there.

@@ -3,7 +3,7 @@
 use napi_derive::napi;
 use serde::Serialize;
 
-use crate::commercetools::{About, Customer, Identify, Parsed, UserId, read};
+use crate::commercetools::{About, Customer, Identify, Parsed, UserId, read, read_customer};
 
 /// What a notification is, as JSON: `{ kind, reason?, customer?, about? }`.
 #[derive(Serialize)]
@@ -48,9 +48,11 @@ pub fn identify_notification(raw: String, user_id: u32) -> String {
 /// A customer as the parameters of an identify call: JSON to JSON. Empty for what is no customer, or has no such id.
 #[napi]
 pub fn identify_customer(customer: String, about: String, user_id: u32) -> String {
-    let Ok(customer) = serde_json::from_str::<Customer<'_>>(&customer) else { return String::new() };
     let about = serde_json::from_str::<About<'_>>(&about).unwrap_or_default();
-    Identify::new(&customer, user_id_of(user_id), &about).map(|identify| json(&identify)).unwrap_or_default()
+    read_customer(customer.as_bytes(), |customer| {
+        let identify = customer.and_then(|customer| Identify::new(customer, user_id_of(user_id), &about));
+        identify.map(|identify| json(&identify)).unwrap_or_default()
+    })
 }
 
 fn user_id_of(number: u32) -> UserId {

@@ -244,6 +244,23 @@ fn depth_costs_nothing() {
     assert_eq!(read_all("[".repeat(500_000).as_bytes()).verdict, "invalid not-json");
 }
 
+/// JavaScript's threads have stacks of their own size, and serde recurses.
+#[test]
+fn a_small_stack_is_enough() {
+    let data = format!("{}{{}}{}", r#"{"data":"#.repeat(120), "}".repeat(120));
+    let small = std::thread::Builder::new().stack_size(1024 * 1024);
+    let found = small.spawn(move || read_all(data.as_bytes()).verdict).unwrap().join().unwrap();
+    assert_eq!(found, "invalid not-a-notification");
+}
+
+#[test]
+fn half_a_character_costs_no_notification() {
+    let raw = r#"{"type":"CustomerCreated","customer":{"email":"a@b.c","firstName":"\ud83d"}}"#;
+    let kept = json!({ "email": "a@b.c", "firstName": "\u{fffd}" });
+    assert_eq!(read_all(raw.as_bytes()).customer, kept);
+    assert_eq!(read_all(sns(raw).to_string().as_bytes()).customer, kept);
+}
+
 #[test]
 fn what_is_no_notification_is_invalid() {
     for (raw, expected) in [
