@@ -2,6 +2,7 @@
 import { AnalyticsError } from '../errors.js';
 import { identifyCustomer } from '../native.js';
 import type { UserTraits } from '../params.js';
+import { textOf } from './notification.js';
 import type {
   CommercetoolsCustomer,
   NotificationFacts,
@@ -27,7 +28,7 @@ export function transformCustomerToSegment(
   const { userId: strategy = 'email', mapTraits } = options;
   const chosen = typeof strategy === 'function' ? withChosenId(customer, strategy) : customer;
   const number = fieldNumber(typeof strategy === 'function' ? 'externalId' : strategy);
-  const text = identifyCustomer(JSON.stringify(chosen) ?? '', JSON.stringify(about), number);
+  const text = identifyCustomer(textOf(chosen) ?? '', JSON.stringify(about), number);
   if (text === '') throw emptyUserId();
   const payload = JSON.parse(text) as SegmentIdentifyPayload;
   if (mapTraits === undefined) return payload;
