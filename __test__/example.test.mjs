@@ -386,6 +386,7 @@ describe('the example application', { concurrency: 2 }, () => {
     for (const nothing of [{}, { WEBHOOK_SECRET: '', WEBHOOK_TOPIC_ARNS: '' }]) {
       const api = await startCompanionApi({ SEGMENT_WRITE_KEY: PRODUCT_KEY, ...nothing });
       t.after(() => api.kill('SIGKILL'));
+      assert.equal(api.url, undefined);
       const { code } = await api.ended;
       assert.equal(code, 1);
       const said = api.output.find((line) => line.startsWith('Error: '));
@@ -401,6 +402,7 @@ describe('the example application', { concurrency: 2 }, () => {
     const environment = { SEGMENT_WRITE_KEY: PRODUCT_KEY, WEBHOOK_TOPIC_ARNS: 'customers' };
     const api = await startCompanionApi(environment);
     t.after(() => api.kill('SIGKILL'));
+    assert.equal(api.url, undefined);
     const { code } = await api.ended;
     assert.equal(code, 1);
     const text = 'The option topicArns must be a list of the ARNs of your topics.';

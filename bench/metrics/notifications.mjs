@@ -41,7 +41,8 @@ export async function measure(bench) {
   const { client, accept } = subject(adapter, url);
   // The number is cut in where it differs, which costs the same on both sides and is not measured.
   const [head, ...tail] = buildNotification(DIFFERENT).split(String(DIFFERENT));
-  const raw = (/** @type {number} */ sequence) => tail.reduce((text, part) => text + sequence + part, head);
+  const raw = (/** @type {number} */ sequence) =>
+    flat(tail.reduce((text, part) => text + sequence + part, head));
 
   const cpuBefore = process.cpuUsage();
   const loopBefore = performance.eventLoopUtilization();
@@ -69,6 +70,11 @@ export async function measure(bench) {
     threadMicros: (loop.active * 1000) / notifications - buildMicros,
     cpuMicros: (cpu.user + cpu.system) / notifications - buildMicros,
   };
+}
+
+/** As text comes from a socket: what is put together of parts is only joined when it is first read. */
+function flat(text) {
+  return Buffer.from(text).toString();
 }
 
 function subject(adapter, url) {
