@@ -13,7 +13,7 @@ process.chdir(root);
 const rebuilds = process.argv.includes('--rebuild');
 
 const MIN_NODE = [20, 19, 0];
-const MIN_RUST = [1, 88, 0];
+const MIN_RUST = [1, 89, 0];
 
 checkNode();
 installPackages();

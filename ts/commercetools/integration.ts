@@ -21,6 +21,8 @@ export async function sendCustomerToSegment(
   payload: SegmentIdentifyPayload,
 ): Promise<SegmentIntegrationResult> {
   try {
+    // What is wrong with the call itself is said first.
+    requirePayload(payload);
     return await sendCustomerToSegmentWithClient(getSegmentClientFromEnvironment(), payload);
   } catch (error) {
     return { success: false, error: segmentErrorOf(error) };
