@@ -75,10 +75,13 @@ export declare function exportSegment(path: string, keys: Array<string>): Export
 export declare function identifyCustomer(customer: string, about: string, userId: number): string
 
 /**
- * The shortest way from a raw notification to a call: the message of the identify call, with `=` before it. Whatever
- * is not a customer with that id is answered as by `parse_notification`. `userId` is the number of the field.
+ * The shortest way from a raw notification to a call. `userId` is the number of the field.
+ *
+ * Without a client (0) the answer is the message of the identify call, with `=` before it. A client takes that message
+ * in here and now: the answer is its messageId with `+` before it, or, where the client refuses it, `-`, the number of
+ * the reason and the message. Whatever is not a customer with that id is answered as by `parse_notification`.
  */
-export declare function identifyNotification(raw: string, userId: number): string
+export declare function identifyNotification(raw: string, userId: number, client: number): string
 
 /**
  * What is in one segment, every checksum checked: JSON

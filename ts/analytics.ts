@@ -168,6 +168,25 @@ export class Analytics extends Emitter<AnalyticsEvents> {
     return { ...statsOf(JSON.parse(this.#engine.stats()) as object), maxQueueBytes };
   }
 
+  /**
+   * Lets native code put an identify call into the queue: `take` gives back `+`, or `-`, the number of the refusal and
+   * the message. Undefined when events have to be seen on this thread.
+   *
+   * @internal
+   */
+  identifyNatively(take: (handle: number) => string): string | undefined {
+    const isSeen = this.#closed || !this.#plugins.isEmpty || this.#redact !== undefined;
+    const handle = isSeen ? 0 : this.#engine.handle();
+    if (handle === 0) return undefined;
+    if (this.#interest !== 0) busy.add(this);
+    const answer = take(handle);
+    if (answer.startsWith('-')) {
+      const text = answer.slice(2);
+      this.#refusedByEngine(Number(answer[1]), text, eventOf('identify', JSON.parse(text) as Message));
+    }
+    return answer;
+  }
+
   /** Adds plugins; resolves once they have loaded. */
   async register(...plugins: Plugin<Analytics>[]): Promise<void> {
     await this.#plugins.register(plugins, this, (message, error) => this.#warn(message, error));

@@ -44,6 +44,8 @@ export type Refusal = (typeof REFUSALS)[number];
 
 /** What an engine can do. The native one does it off this thread; a test double may do it in memory. */
 export interface Engine {
+  /** The number by which native functions know it; 0 for one that they don't. */
+  handle(): number;
   /** Returns a sequence number from 1, or minus the number of a {@link Refusal}. */
   enqueue(text: string, flags: number): number;
   refuse(reason: number): void;
@@ -107,7 +109,11 @@ export type Notice =
 
 /** The native engine. */
 class NativeEngine extends NativeClient implements Engine {
-  readonly #handle = this.handle();
+  readonly #handle = super.handle();
+
+  override handle(): number {
+    return this.#handle;
+  }
 
   enqueue(text: string, flags: number): number {
     return enqueue(this.#handle, text, flags);

@@ -199,6 +199,15 @@ export class EngineSegmentClient implements SegmentClient {
     return this.#refusal ?? new AnalyticsError('ERR_CLOSED', 'The client was closed.');
   }
 
+  /**
+   * The same for what native code makes of a notification. Its answer; undefined when it has to be made on this thread.
+   */
+  acceptNatively(take: (handle: number) => string): { answer: string; refusal: unknown } | undefined {
+    this.#refusal = undefined;
+    const answer = this.#analytics.identifyNatively(take);
+    return answer === undefined ? undefined : { answer, refusal: this.#refusal };
+  }
+
   /** Identifies, and settles with the fate of this one event: nobody waits for an interval or for the others. */
   async deliver(payload: SegmentIdentifyPayload): Promise<void> {
     const fate = this.#analytics.deliver.identify(payload);

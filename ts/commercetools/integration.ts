@@ -71,17 +71,8 @@ export async function identifyWith(
   return inTime(isEmitter(client) ? identifyInRounds(client, payload) : identifyAndFlush(client, payload));
 }
 
-/** Hands the call to the client's queue, and returns why it was refused, if it was. */
-export function acceptWith(
-  client: SegmentClient | SegmentClientLike,
-  payload: SegmentIdentifyPayload,
-): unknown {
-  const engineClient = engineClientOf(client);
-  if (engineClient === undefined) throw invalidOption('client', 'one of this package for accept()');
-  return engineClient.accept(payload);
-}
-
-function engineClientOf(client: SegmentClient | SegmentClientLike): EngineSegmentClient | undefined {
+/** The client on the engine behind a client; undefined for one of another make. */
+export function engineClientOf(client: SegmentClient | SegmentClientLike): EngineSegmentClient | undefined {
   if (typeof (client as Partial<SegmentClientLike> | null | undefined)?.identify !== 'function') {
     throw invalidOption('client', 'an object with identify()');
   }

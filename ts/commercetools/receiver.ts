@@ -2,9 +2,9 @@
 import { AnalyticsError, invalidOption } from '../errors.js';
 import { logTo, type Log, type LoggerLike } from '../logger.js';
 import { identifyNotification } from '../native.js';
-import { getSegmentClientFromEnvironment } from './client.js';
+import { getSegmentClientFromEnvironment, type EngineSegmentClient } from './client.js';
 import { NotificationCounters, type NotificationStats } from './counters.js';
-import { acceptWith, identifyWith, segmentErrorOf } from './integration.js';
+import { engineClientOf, identifyWith, segmentErrorOf } from './integration.js';
 import { parseNotification, textOf } from './notification.js';
 import { fieldNumber, transformCustomerToSegment } from './transformation.js';
 import type {
@@ -46,6 +46,9 @@ const PERMANENT = new Set([
   'ERR_OPTION_INVALID',
 ]);
 
+/** The border's number for: only tell what there is to identify. */
+const WITHOUT_CLIENT = 0;
+
 /** Takes notifications, however they arrive. */
 export class NotificationReceiver {
   readonly #options: ReceiverOptions;
@@ -84,7 +87,7 @@ export class NotificationReceiver {
     const started = performance.now();
     let outcome: NotificationOutcome;
     try {
-      outcome = this.#accepted(this.#read(raw));
+      outcome = this.#acceptedNatively(raw) ?? this.#accepted(this.#read(raw));
     } catch (error) {
       outcome = failed(error);
     }
@@ -101,7 +104,7 @@ export class NotificationReceiver {
   async #outcomeOf(raw: unknown): Promise<NotificationOutcome> {
     const prepared = await this.#prepare(raw);
     if ('outcome' in prepared) return prepared;
-    await identifyWith(this.#options.client ?? getSegmentClientFromEnvironment(), prepared);
+    await identifyWith(this.#client(), prepared);
     return { outcome: 'identified', messageId: prepared.messageId };
   }
 
@@ -130,12 +133,40 @@ export class NotificationReceiver {
     }
   }
 
+  /** From the notification into the queue in one step of native code; undefined where that is not possible. */
+  #acceptedNatively(raw: unknown): NotificationOutcome | undefined {
+    const field = this.#field;
+    const text = field === undefined ? undefined : textOf(raw);
+    if (field === undefined || text === undefined) return undefined;
+    const taken = this.#engineClient()?.acceptNatively((handle) => identifyNotification(text, field, handle));
+    if (taken === undefined) return undefined;
+    const { answer, refusal } = taken;
+    if (answer.startsWith('-')) return failed(refusal);
+    if (!answer.startsWith('+')) return this.#accepted(JSON.parse(answer) as ParsedNotification);
+    const messageId = answer.slice(1) || undefined;
+    return { outcome: 'accepted', messageId };
+  }
+
+  #engineClient(): EngineSegmentClient | undefined {
+    try {
+      return engineClientOf(this.#client());
+    } catch {
+      // Missing it is told of once there is somebody to identify.
+      return undefined;
+    }
+  }
+
   #accepted(parsed: SegmentIdentifyPayload | ParsedNotification): NotificationOutcome {
     const prepared = 'userId' in parsed ? parsed : this.#withoutFetch(parsed);
     if ('outcome' in prepared) return prepared;
-    const client = this.#options.client ?? getSegmentClientFromEnvironment();
-    const refusal = acceptWith(client, prepared);
+    const client = engineClientOf(this.#client());
+    if (client === undefined) throw invalidOption('client', 'one of this package for accept()');
+    const refusal = client.accept(prepared);
     return refusal === undefined ? { outcome: 'accepted', messageId: prepared.messageId } : failed(refusal);
+  }
+
+  #client(): SegmentClient | SegmentClientLike {
+    return this.#options.client ?? getSegmentClientFromEnvironment();
   }
 
   /** In one step of native code where that is possible. */
@@ -143,7 +174,7 @@ export class NotificationReceiver {
     if (this.#field === undefined) return parseNotification(raw);
     const text = textOf(raw);
     if (text === undefined) return parseNotification(raw);
-    const answer = identifyNotification(text, this.#field);
+    const answer = identifyNotification(text, this.#field, WITHOUT_CLIENT);
     const isPayload = answer.startsWith('=');
     return JSON.parse(isPayload ? answer.slice(1) : answer) as SegmentIdentifyPayload | ParsedNotification;
   }

@@ -31,6 +31,10 @@ class RecordingEngine implements Engine {
     this.#wake = wake;
   }
 
+  handle(): number {
+    return 0;
+  }
+
   enqueue(text: string, flags: number): number {
     const event = seal(text, flags);
     const refusal = refusalOf(event);
