@@ -40,6 +40,11 @@ export declare class NativeClient {
   stats(): string
   /** Which notices to post beside those of tracked events and flushes: a set of bits. */
   setInterest(bits: number): void
+  /**
+   * The next request goes over a new connection: after a standstill of the process nobody knows whether the other
+   * side still has the old ones.
+   */
+  reconnect(): void
   /** Takes all mail: a JSON array, oldest first. */
   takeMail(): string
   /**
@@ -109,3 +114,6 @@ export interface OptionProblem {
 
 /** Reads a raw notification. The answer is JSON, see `Answer`. */
 export declare function parseNotification(raw: string): string
+
+/** The messages in a record or event of AWS, as a JSON array of `{ message, messageId?, topicArn?, .. }`. */
+export declare function unwrapRecord(record: string): string

@@ -844,3 +844,4 @@ module.exports.identifyNotification = nativeBinding.identifyNotification
 module.exports.inspectSegment = nativeBinding.inspectSegment
 module.exports.listSpool = nativeBinding.listSpool
 module.exports.parseNotification = nativeBinding.parseNotification
+module.exports.unwrapRecord = nativeBinding.unwrapRecord

@@ -6,6 +6,7 @@ import { inspect } from 'node:util';
 import { AnalyticsError } from '@companion/segment';
 import { NotificationReceiver } from '@companion/segment/commercetools';
 
+import { startPair } from './support/clients.mjs';
 import {
   ABOUT,
   CHANGED,
@@ -194,12 +195,76 @@ describe('accept()', () => {
     assert.deepEqual([outcome, isRetryable], ['failed', true]);
   });
 
+  test('says once, to everybody concerned, that the queue is full', async (t) => {
+    const { receiver, client } = await startAnalytics(t, {
+      maxQueueBytes: 65_536,
+      flushAt: 2_500,
+      flushInterval: 60_000,
+    });
+    const refused = [];
+    client.on('call_refused', (error, event) => refused.push([error.code, event.userId]));
+    let accepted = 0;
+    let outcome = receiver.accept(CREATED);
+    for (; outcome.outcome === 'accepted' && accepted < 10_000; accepted += 1)
+      outcome = receiver.accept(CREATED);
+    assert.deepEqual(
+      [outcome.outcome, outcome.error.code, outcome.isRetryable],
+      ['failed', 'ERR_QUEUE_FULL', true],
+    );
+    assert.deepEqual(refused, [['ERR_QUEUE_FULL', PRIVATE.email]]);
+    const { refused: counted, accepted: taken } = client.stats();
+    assert.deepEqual([counted.queue_full, taken], [1, accepted]);
+  });
+
+  test('leaves out neither redact nor plugins', async (t) => {
+    const redact = (event) => ({ ...event, traits: { redacted: true } });
+    const { segment, receiver, client } = await startAnalytics(t, { redact });
+    const seen = [];
+    const plugin = {
+      name: 'seeing',
+      type: 'enrichment',
+      version: '1',
+      isLoaded: () => true,
+      load: async () => {},
+    };
+    await client.register({ ...plugin, identify: (ctx) => (seen.push(ctx.event.userId), ctx) });
+    receiver.accept(CREATED);
+    await client.flush();
+    assert.deepEqual(seen, [PRIVATE.email]);
+    assert.deepEqual(
+      segment.events.map(({ messageId, traits }) => [messageId, traits]),
+      [['ct:shop:message-1', { redacted: true }]],
+    );
+  });
+
+  test('tells listeners of the delivery', async (t) => {
+    const { receiver, client } = await startAnalytics(t);
+    const identified = new Promise((resolve) => client.once('identify', resolve));
+    receiver.accept(CREATED);
+    await client.flush();
+    assert.equal((await identified).event.messageId, 'ct:shop:message-1');
+  });
+
+  test('takes a notification that is larger than an event may be', async (t) => {
+    const { segment, receiver, client } = await startAnalytics(t);
+    const large = { ...CREATED, unrelated: 'ä'.repeat(100_000) };
+    assert.deepEqual(receiver.accept(large), { ...IDENTIFIED, outcome: 'accepted' });
+    await client.flush();
+    assert.equal(segment.eventCount, 1);
+  });
+
   test('needs a queue of this package', () => {
     const receiver = new NotificationReceiver({ client: { identify: () => assert.fail('called') } });
     const { error, isRetryable } = receiver.accept(CREATED);
     assert.deepEqual([error.code, isRetryable], ['ERR_OPTION_INVALID', false]);
   });
 });
+
+/** A receiver on `Analytics` itself. */
+async function startAnalytics(t, settings) {
+  const { segment, analytics } = await startPair(t, settings);
+  return { segment, client: analytics, receiver: new NotificationReceiver({ client: analytics }) };
+}
 
 describe('resolveCustomer', () => {
   test('is asked for whom a notification only names', async () => {

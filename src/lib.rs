@@ -6,6 +6,7 @@
 //! Imports run downwards only. [`client::Client`] is the way in, [`delivery::notice::Observer`] the way out;
 //! `binding` is the only code that knows Node.
 
+pub mod aws;
 #[cfg_attr(test, allow(dead_code, reason = "a test binary exports nothing to Node"))]
 mod binding;
 pub mod client;
@@ -14,6 +15,7 @@ pub mod config;
 pub mod delivery;
 pub mod error;
 pub mod event;
+mod lenient;
 pub mod queue;
 pub mod stats;
 

@@ -9,6 +9,7 @@ const LAYERS = [
   'config',
   'stats',
   'event',
+  'lenient',
   'commercetools',
   'aws',
   'queue',

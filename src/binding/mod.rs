@@ -6,6 +6,7 @@
 
 #![allow(clippy::needless_pass_by_value, reason = "napi hands arguments over by value")]
 
+mod aws;
 mod bridge;
 mod commercetools;
 mod environment;
@@ -93,6 +94,7 @@ pub struct NativeClient {
     handle: u32,
     client: Arc<Client>,
     mailbox: Arc<Mailbox>,
+    transport: Arc<dyn Transport>,
     callback: Option<Arc<CallbackTransport>>,
     /// The exit handler has waited for this client: the end of the environment need not.
     exiting: Arc<AtomicBool>,
@@ -124,13 +126,14 @@ impl NativeClient {
         };
         environment::enter(env)?;
         let observer = Arc::clone(&mailbox);
-        let client = Client::start(config, Environment::default(), observer, transport, name)
+        let outlet = Arc::clone(&transport);
+        let client = Client::start(config, Environment::default(), observer, outlet, name)
             .map_err(|error| to_napi(&error))?;
         let client = Arc::new(client);
         // With a callback nothing can leave any more once JavaScript has stopped.
         let exiting = Arc::new(AtomicBool::new(callback.is_some()));
         environment::remember(name, &client, &exiting);
-        Ok(Self { handle: name, client, mailbox, callback, exiting })
+        Ok(Self { handle: name, client, mailbox, transport, callback, exiting })
     }
 
     /// The number by which [`enqueue`] knows this client.
@@ -201,6 +204,13 @@ impl NativeClient {
     #[napi]
     pub fn set_interest(&self, bits: u32) {
         self.mailbox.set_interest(bits);
+    }
+
+    /// The next request goes over a new connection: after a standstill of the process nobody knows whether the other
+    /// side still has the old ones.
+    #[napi]
+    pub fn reconnect(&self) {
+        self.transport.reconnect();
     }
 
     /// Takes all mail: a JSON array, oldest first.

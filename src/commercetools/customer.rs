@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use super::lenient;
+use crate::lenient;
 
 type Text<'a> = Option<Cow<'a, str>>;
 

@@ -5,7 +5,6 @@
 
 mod customer;
 mod identify;
-mod lenient;
 mod notification;
 #[cfg(test)]
 mod tests;

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use super::customer::Customer;
-use super::lenient::{self, ObjectOrText};
+use crate::lenient::{self, ObjectOrText};
 
 /// Commercetools' messages end at 256 KB; escaped in an envelope they can be several times as long.
 const MAX_BYTES: usize = 1024 * 1024;

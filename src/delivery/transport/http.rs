@@ -3,7 +3,7 @@
 //! Trust is Mozilla's root store, as in Node, plus the `ca` option; the machine's store is not asked, so a
 //! container without certificates works.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use reqwest::{Client, Method, Proxy, redirect};
@@ -21,8 +21,18 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// A connection pool of one client.
 #[derive(Debug)]
 pub struct HttpTransport {
-    client: Client,
+    client: RwLock<Client>,
+    settings: Settings,
+}
+
+/// What a pool is made of.
+#[derive(Debug)]
+struct Settings {
+    tls: ClientConfig,
+    proxy: Option<Proxy>,
+    connect_timeout: Duration,
     attempt_timeout: Duration,
+    max_idle: usize,
 }
 
 impl HttpTransport {
@@ -31,29 +41,27 @@ impl HttpTransport {
     /// # Errors
     /// `ERR_OPTION_INVALID` for a `proxy` or `ca` that can't be used.
     pub fn new(config: &Config) -> Result<Self, Error> {
-        let mut builder = Client::builder()
-            .tls_backend_preconfigured(tls(config.ca.as_deref())?)
-            .redirect(redirect::Policy::none())
-            .no_proxy()
-            .connect_timeout(config.connect_timeout)
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .pool_max_idle_per_host(config.max_concurrent_requests)
-            .tcp_nodelay(true)
-            .http1_only();
-        if let Some(proxy) = &config.proxy {
-            let proxy = Proxy::all(proxy.expose().as_str())
-                .map_err(|_| Error::option("proxy", "a URL of an HTTP proxy"))?;
-            builder = builder.proxy(proxy);
-        }
-        let client = builder.build().map_err(|_| {
+        let proxy = config.proxy.as_ref().map(|proxy| Proxy::all(proxy.expose().as_str())).transpose();
+        let settings = Settings {
+            tls: tls(config.ca.as_deref())?,
+            proxy: proxy.map_err(|_| Error::option("proxy", "a URL of an HTTP proxy"))?,
+            connect_timeout: config.connect_timeout,
+            attempt_timeout: config.request_timeout,
+            max_idle: config.max_concurrent_requests,
+        };
+        let client = settings.pool().map_err(|_| {
             let text = "The HTTP client could not be set up. Check the options proxy and ca.";
             Error::new(ErrorKind::OptionInvalid, text)
         })?;
-        Ok(Self { client, attempt_timeout: config.request_timeout })
+        Ok(Self { client: RwLock::new(client), settings })
+    }
+
+    fn client(&self) -> Client {
+        self.client.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     async fn exchange(&self, request: Request) -> Result<Response, Failure> {
-        let mut builder = self.client.request(Method::POST, request.endpoint);
+        let mut builder = self.client().request(Method::POST, request.endpoint);
         for (name, value) in request.headers {
             builder = builder.header(name, value);
         }
@@ -83,12 +91,39 @@ impl HttpTransport {
 impl Transport for HttpTransport {
     fn send(&self, request: Request) -> Answer<'_> {
         Box::pin(async move {
-            timeout(self.attempt_timeout, self.exchange(request)).await.unwrap_or(Err(Failure::Timeout))
+            timeout(self.settings.attempt_timeout, self.exchange(request))
+                .await
+                .unwrap_or(Err(Failure::Timeout))
         })
     }
 
     fn compresses(&self) -> bool {
         true
+    }
+
+    fn reconnect(&self) {
+        // What made one pool makes another; requests under way keep the old one until they are answered.
+        if let Ok(fresh) = self.settings.pool() {
+            *self.client.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+        }
+    }
+}
+
+impl Settings {
+    fn pool(&self) -> reqwest::Result<Client> {
+        let mut builder = Client::builder()
+            .tls_backend_preconfigured(self.tls.clone())
+            .redirect(redirect::Policy::none())
+            .no_proxy()
+            .connect_timeout(self.connect_timeout)
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .pool_max_idle_per_host(self.max_idle)
+            .tcp_nodelay(true)
+            .http1_only();
+        if let Some(proxy) = &self.proxy {
+            builder = builder.proxy(proxy.clone());
+        }
+        builder.build()
     }
 }
 

@@ -56,4 +56,6 @@ pub trait Transport: Send + Sync {
     fn send(&self, request: Request) -> Answer<'_>;
     /// Whether bodies may be compressed on this way.
     fn compresses(&self) -> bool;
+    /// Lets go of idle connections, if it keeps any.
+    fn reconnect(&self) {}
 }

@@ -35,36 +35,36 @@ trait Kind<'de>: Sized {
 }
 
 /// Text that is not blank.
-pub(super) fn text<'de, D: Deserializer<'de>>(json: D) -> Result<Option<Cow<'de, str>>, D::Error> {
+pub(crate) fn text<'de, D: Deserializer<'de>>(json: D) -> Result<Option<Cow<'de, str>>, D::Error> {
     read::<Text, D>(json).map(|text| text.map(|Text(text)| text).filter(|text| !text.trim().is_empty()))
 }
 
 /// A whole number that is not negative.
-pub(super) fn number<'de, D: Deserializer<'de>>(json: D) -> Result<Option<u64>, D::Error> {
+pub(crate) fn number<'de, D: Deserializer<'de>>(json: D) -> Result<Option<u64>, D::Error> {
     Ok(read::<Number, D>(json)?.map(|Number(number)| number))
 }
 
 /// An object with the members of `T`.
-pub(super) fn object<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+pub(crate) fn object<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     json: D,
 ) -> Result<Option<Box<T>>, D::Error> {
     Ok(read::<Object<T>, D>(json)?.map(|Object(object)| object))
 }
 
 /// The objects of a list; what else is in it is left out, and so is what comes after [`MAX_OBJECTS`].
-pub(super) fn list<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+pub(crate) fn list<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     json: D,
 ) -> Result<Option<Vec<T>>, D::Error> {
     Ok(read::<List<T>, D>(json)?.map(|List(list)| list))
 }
 
 /// An object, or text that holds one.
-pub(super) enum ObjectOrText<'de, T> {
+pub(crate) enum ObjectOrText<'de, T> {
     Object(Box<T>),
     Text(Cow<'de, str>),
 }
 
-pub(super) fn object_or_text<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+pub(crate) fn object_or_text<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     json: D,
 ) -> Result<Option<ObjectOrText<'de, T>>, D::Error> {
     read(json)
@@ -72,7 +72,7 @@ pub(super) fn object_or_text<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
 
 /// A text that was cut inside a character ends with half of it, an escape such as `\ud83d` without its other half.
 /// Parsers refuse everything around it, so it becomes U+FFFD, as in every UTF-8 encoder.
-pub(super) fn with_whole_characters(mut json: Cow<'_, [u8]>) -> Cow<'_, [u8]> {
+pub(crate) fn with_whole_characters(mut json: Cow<'_, [u8]>) -> Cow<'_, [u8]> {
     // Hardly any text has such escapes.
     let has_none = |start: &[u8; 3]| memmem::find(&json, start).is_none();
     if has_none(br"\ud") && has_none(br"\uD") {
