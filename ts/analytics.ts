@@ -162,6 +162,15 @@ export class Analytics extends Emitter<AnalyticsEvents> {
     return this.#closing;
   }
 
+  /**
+   * Lets go of idle connections: after a standstill of the process nobody knows whether the other side still has them.
+   *
+   * @internal
+   */
+  reconnect(): void {
+    this.#engine.reconnect();
+  }
+
   /** The counters as they are now. */
   stats(): Stats {
     const maxQueueBytes = this.#engine.maxQueueBytes();

@@ -9,6 +9,7 @@ import {
   inspectSegment,
   listSpool,
   parseNotification,
+  unwrapRecord,
   type OptionProblem,
 } from '../index.js';
 
@@ -61,6 +62,8 @@ export interface Engine {
   isPersisted(sequence: number): number;
   stats(): string;
   setInterest(bits: number): void;
+  /** The next request goes over a new connection. */
+  reconnect(): void;
   /** A JSON array of {@link Notice}. */
   takeMail(): string;
   answer(number: number, status: number, headers: string, timedOut: boolean): void;
@@ -130,5 +133,6 @@ export {
   inspectSegment,
   listSpool,
   parseNotification,
+  unwrapRecord,
   type OptionProblem,
 };

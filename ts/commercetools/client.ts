@@ -208,6 +208,11 @@ export class EngineSegmentClient implements SegmentClient {
     return answer === undefined ? undefined : { answer, refusal: this.#refusal };
   }
 
+  /** The next request goes over a new connection. */
+  reconnect(): void {
+    this.#analytics.reconnect();
+  }
+
   /** Identifies, and settles with the fate of this one event: nobody waits for an interval or for the others. */
   async deliver(payload: SegmentIdentifyPayload): Promise<void> {
     const fate = this.#analytics.deliver.identify(payload);

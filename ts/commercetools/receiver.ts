@@ -4,8 +4,9 @@ import { logTo, type Log, type LoggerLike } from '../logger.js';
 import { identifyNotification } from '../native.js';
 import { getSegmentClientFromEnvironment, type EngineSegmentClient } from './client.js';
 import { NotificationCounters, type NotificationStats } from './counters.js';
-import { engineClientOf, identifyWith, segmentErrorOf } from './integration.js';
+import { engineClientOf, identifyWith } from './integration.js';
 import { parseNotification, textOf } from './notification.js';
+import { failed, tell, type LoggedFacts } from './outcomes.js';
 import { fieldNumber, transformCustomerToSegment } from './transformation.js';
 import type {
   CommercetoolsCustomer,
@@ -14,7 +15,6 @@ import type {
   ParsedNotification,
   SegmentClient,
   SegmentClientLike,
-  SegmentError,
   SegmentIdentifyPayload,
   TransformOptions,
 } from './types.js';
@@ -36,15 +36,6 @@ export interface ReceiverOptions extends TransformOptions {
   /** Successes at info, failures at error level, never with customer data. @default silent */
   readonly logger?: LoggerLike | undefined;
 }
-
-/** Errors that the same event will run into again. */
-const PERMANENT = new Set([
-  'ERR_VALIDATION',
-  'ERR_NOT_SERIALIZABLE',
-  'ERR_EVENT_TOO_LARGE',
-  'ERR_REJECTED',
-  'ERR_OPTION_INVALID',
-]);
 
 /** The border's number for: only tell what there is to identify. */
 const WITHOUT_CLIENT = 0;
@@ -69,12 +60,15 @@ export class NotificationReceiver {
     this.#log = logger === undefined ? undefined : logTo(logger, 'info');
   }
 
-  /** Resolves when the customer is identified in Segment, or with why not. Never rejects. */
-  async receive(raw: unknown): Promise<NotificationOutcome> {
+  /**
+   * Resolves when the customer is identified in Segment, or with why not. Never rejects. `facts` join what is logged of
+   * it: the id of the message that it came in, say.
+   */
+  async receive(raw: unknown, facts: LoggedFacts = {}): Promise<NotificationOutcome> {
     const started = performance.now();
     const outcome = await this.#outcomeOf(raw).catch(failed);
     this.#counters.count(outcome, performance.now() - started);
-    this.#tell(outcome);
+    tell(this.#log, outcome, facts);
     return outcome;
   }
 
@@ -92,7 +86,7 @@ export class NotificationReceiver {
       outcome = failed(error);
     }
     this.#counters.count(outcome, performance.now() - started);
-    if (outcome.outcome !== 'accepted') this.#tell(outcome);
+    if (outcome.outcome !== 'accepted') tell(this.#log, outcome);
     return outcome;
   }
 
@@ -189,50 +183,5 @@ export class NotificationReceiver {
       if (!(error instanceof AnalyticsError) || error.field !== 'userId') throw error;
       return { outcome: 'invalid', reason: 'missing-user-id' };
     }
-  }
-
-  #tell(outcome: NotificationOutcome): void {
-    switch (outcome.outcome) {
-      case 'identified':
-      case 'accepted':
-        return this.#log?.('info', 'customer identified', { messageId: outcome.messageId });
-      case 'ignored': {
-        const { reason, about } = outcome;
-        return this.#log?.(reason === 'not-fetched' ? 'warn' : 'info', 'notification ignored', {
-          reason,
-          ...about,
-        });
-      }
-      case 'invalid':
-        return this.#log?.('error', 'no notification', { reason: outcome.reason });
-      case 'failed': {
-        const { error, isRetryable } = outcome;
-        return this.#log?.('error', `customer not identified: ${error.message}`, {
-          code: error.code,
-          isRetryable,
-        });
-      }
-    }
-  }
-}
-
-function failed(error: unknown): NotificationOutcome {
-  const told = toldOf(error);
-  return { outcome: 'failed', error: told, isRetryable: !PERMANENT.has(told.code ?? '') };
-}
-
-/** Names and codes are words. Whatever else is not ours may quote the customer. */
-const WORD = /^\w{1,50}$/;
-
-function toldOf(error: unknown): SegmentError {
-  try {
-    if (error instanceof AnalyticsError) return segmentErrorOf(error);
-    if (!(error instanceof Error)) return { message: 'Unknown error' };
-    const { code } = error as { code?: unknown };
-    const name = WORD.test(error.name) ? error.name : 'Error';
-    const message = `${name} in a function of the application`;
-    return typeof code === 'string' && WORD.test(code) ? { message, code } : { message };
-  } catch {
-    return { message: 'Unknown error' };
   }
 }

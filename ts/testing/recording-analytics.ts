@@ -82,6 +82,8 @@ class RecordingEngine implements Engine {
     return JSON.stringify(this.#stats());
   }
 
+  reconnect(): void {}
+
   setInterest(bits: number): void {
     this.#interest = bits;
   }
