@@ -2,12 +2,21 @@
  * Makes a checkout ready: checks Node and cargo, installs what is missing, builds what is stale. Does nothing when
  * there is nothing to do. `npm run demo`, `npm test`, `npm run bench` and `npm run lint` call it first.
  */
-import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-const root = join(import.meta.dirname ?? new URL('.', import.meta.url).pathname, '..');
-process.chdir(root);
+import {
+  ADDON_SOURCES,
+  fail,
+  filesIn,
+  isFresh,
+  isOlder,
+  modified,
+  replace,
+  run,
+  step,
+} from './setup/steps.mjs';
 
 /** `--rebuild`: build the addon even if it is fresh, to see what its sources make of index.js and index.d.ts. */
 const rebuilds = process.argv.includes('--rebuild');
@@ -59,8 +68,7 @@ function installPackages() {
 }
 
 function buildNative() {
-  const sources = ['Cargo.toml', 'Cargo.lock', 'build.rs', ...filesIn('src')];
-  if (!rebuilds && isFresh(builtAddon(), sources) && existsSync('index.js')) return;
+  if (!rebuilds && isFresh(builtAddon(), ADDON_SOURCES) && existsSync('index.js')) return;
   checkRust();
   step('Building the engine (a minute or two the first time)');
   const out = join('target', 'addon');
@@ -92,53 +100,4 @@ function buildExample() {
 /** The addon of this platform. */
 function builtAddon() {
   return readdirSync('.').find((name) => /^companion-segment\..*\.node$/.test(name));
-}
-
-function isFresh(target, sources) {
-  return target !== undefined && existsSync(target) && modified(target) >= Math.max(...sources.map(modified));
-}
-
-function modified(path) {
-  return statSync(path).mtimeMs;
-}
-
-/** In one step: a process that runs the old addon keeps it, and a file that stays the same stays itself. */
-function replace(source, target) {
-  const content = readFileSync(source);
-  if (!target.endsWith('.node') && existsSync(target) && readFileSync(target).equals(content)) return;
-  const temporary = `${target}.new`;
-  writeFileSync(temporary, content);
-  renameSync(temporary, target);
-}
-
-function filesIn(folder) {
-  return readdirSync(folder, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name));
-}
-
-function isOlder(version, minimum) {
-  const parts = version.split('.').map(Number);
-  const index = minimum.findIndex((part, position) => part !== parts[position]);
-  return index >= 0 && parts[index] < minimum[index];
-}
-
-function run(command, args) {
-  try {
-    execFileSync(command, args, {
-      stdio: ['ignore', 'inherit', 'inherit'],
-      shell: process.platform === 'win32',
-    });
-  } catch {
-    fail(`"${command} ${args.join(' ')}" failed; its output is above.`);
-  }
-}
-
-function step(text) {
-  console.error(`setup: ${text} ...`);
-}
-
-function fail(text) {
-  console.error(`setup: ${text}`);
-  process.exit(1);
 }
