@@ -83,6 +83,18 @@ export function judge(results) {
       ours('notifications', 'perSecond') / peer('notifications', 'perSecond'),
       1,
     ),
+    atMost(
+      'cold start of a Lambda function, × analytics-node',
+      1,
+      ours('lambda', 'coldMs') / peer('lambda', 'coldMs'),
+      2,
+    ),
+    atMost(
+      'its warm time per record, × analytics-node',
+      0.5,
+      ours('lambda', 'warmMicros1') / peer('lambda', 'warmMicros1'),
+      2,
+    ),
     atLeast(
       'bytes on the wire, times less than analytics-node',
       4,

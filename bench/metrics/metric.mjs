@@ -36,6 +36,7 @@ export const METRICS = [
   'event-loop-delay',
   'request-latency',
   'notifications',
+  'lambda',
   'cold-start',
   'spool-drain',
   'endurance',
