@@ -55,11 +55,7 @@ export function createSqsHandler(options: SqsHandlerOptions = {}): SqsHandler {
     isRetryable(result) || (poison === 'dead-letter' && result.outcomes.some(isPoison));
   return async (event, context) => {
     const records = sqsRecordsOf(event);
-    const results: RecordResult[] = [];
-    for (const batch of isFifo(records) ? records.map((record) => [record]) : [records]) {
-      results.push(...(await receiver.receive(batch, context)));
-      if (isFifo(records) && results.some(isToRepeat)) break;
-    }
+    const results = await receiver.receive(records, context, isFifo(records) ? isToRepeat : undefined);
     receiver.report(results);
     const settled = new Set(results.filter((result) => !isToRepeat(result)).map(({ record }) => record));
     const failed = records.filter((record) => !settled.has(record));
@@ -105,5 +101,6 @@ function undelivered(retryable: readonly RecordResult[], total: number): Error {
   );
   const [first] = failures;
   const text = `${retryable.length} of ${total} records could not be delivered: ${first?.message}`;
-  return new AnalyticsError((first?.code ?? 'ERR_NETWORK') as ErrorCode, text);
+  // Errors of the application may have no code.
+  return first?.code === undefined ? new Error(text) : new AnalyticsError(first.code as ErrorCode, text);
 }

@@ -41,7 +41,8 @@ export function publish(metrics: MetricsLike | undefined, report: RecordsReport,
     for (const [outcome, name] of Object.entries(METRICS) as [keyof RecordsReport, string][]) {
       if (report[outcome] > 0) metrics.addMetric(name, 'Count', report[outcome]);
     }
-    metrics.publishStoredMetrics();
+    const published = metrics.publishStoredMetrics();
+    if (published instanceof Promise) published.catch(() => {});
   } catch (error) {
     const { name } = Object(error) as { name?: unknown };
     log?.('warn', 'metrics could not be published', { error: name });

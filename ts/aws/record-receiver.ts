@@ -1,9 +1,13 @@
 /** What both kinds of function share: a client that outlives invocations, and the way of one record. */
-import type { AnalyticsSettings } from '../options.js';
+import { settingsFromEnvironment, type AnalyticsSettings } from '../options.js';
 import { createSegmentClient, inTime } from '../commercetools/client.js';
 import { engineClientOf } from '../commercetools/integration.js';
 import { failed, tell } from '../commercetools/outcomes.js';
-import { NotificationReceiver, type ReceiverOptions } from '../commercetools/receiver.js';
+import {
+  NotificationReceiver,
+  type NotificationOrigin,
+  type ReceiverOptions,
+} from '../commercetools/receiver.js';
 import type { NotificationOutcome, SegmentClient, SegmentClientLike } from '../commercetools/types.js';
 import { logTo, type Log } from '../logger.js';
 import type { LambdaContext } from './events.js';
@@ -21,7 +25,7 @@ export interface HandlerOptions extends ReceiverOptions {
    * of it, if it is JSON), or the parameter `SEGMENT_WRITE_KEY_PARAMETER` of Systems Manager
    */
   readonly writeKey?: WriteKeySource | undefined;
-  /** Settings of the client that is made; `SEGMENT_HOST` and `SEGMENT_REGION` do the same. */
+  /** Settings of the client that is made, beside `SEGMENT_HOST`, `SEGMENT_REGION` and `SEGMENT_DISABLE`. */
   readonly settings?: Omit<AnalyticsSettings, 'writeKey'> | undefined;
   /** `Metrics` of Powertools: `IdentifySent`, `IdentifyFailed`, `RecordsIgnored`, `RecordsInvalid`. */
   readonly metrics?: MetricsLike | undefined;
@@ -75,15 +79,27 @@ export class RecordReceiver {
     else this.#current().catch(() => {});
   }
 
-  /** Never rejects: what went wrong is in the outcomes. */
-  async receive(records: readonly unknown[], context: LambdaContext | undefined): Promise<RecordResult[]> {
-    const timeout = timeLeft(context, this.#reserve);
+  /**
+   * All at once, or, where there is an order to keep, one after the other up to the one that `isLast` says. Never rejects:
+   * what went wrong is in the outcomes.
+   */
+  async receive(
+    records: readonly unknown[],
+    context: LambdaContext | undefined,
+    isLast?: (result: RecordResult) => boolean,
+  ): Promise<RecordResult[]> {
     const session = this.#current().then((current) => {
       const client = engineClientOf(current.client);
       if (client !== undefined) this.#standstill.begin([client]);
       return current;
     });
-    const results = await Promise.all(records.map((record) => this.#receiveOne(record, session, timeout)));
+    // An event without records waits for no client.
+    session.catch(() => {});
+    const receive = (record: unknown) => this.#receiveOne(record, session, timeLeft(context, this.#reserve));
+    const results =
+      isLast === undefined
+        ? await Promise.all(records.map(receive))
+        : await inOrder(records, receive, isLast);
     this.#standstill.end();
     return results;
   }
@@ -96,24 +112,25 @@ export class RecordReceiver {
   }
 
   async #receiveOne(record: unknown, session: Promise<Session>, timeout: number): Promise<RecordResult> {
-    const messages = unwrapRecord(record);
-    const outcomes = messages.map((message) => this.#outcomeOf(message, session, timeout));
+    const outcomes = unwrapRecord(record).map((message) =>
+      this.#outcomeOf(message, originOf(record, message), session, timeout),
+    );
     return { record, outcomes: await Promise.all(outcomes) };
   }
 
   async #outcomeOf(
-    { message, messageId: snsMessageId, topicArn }: AwsMessage,
+    { message }: AwsMessage,
+    origin: NotificationOrigin,
     session: Promise<Session>,
     timeout: number,
   ): Promise<NotificationOutcome> {
-    const facts = { snsMessageId, topicArn };
-    const received = session.then(({ receiver }) => receiver.receive(message, facts));
+    const received = session.then(({ receiver }) => receiver.receive(message, origin));
     try {
       return await (timeout === Infinity ? received : inTime(received, timeout));
     } catch (error) {
-      // Nobody else tells of it: there is no client, or no time.
-      const outcome = failed(error);
-      tell(this.#log, outcome, facts);
+      // Nobody else tells of it: there is no client, or no time. Neither is the record's fault: it must not be lost.
+      const outcome = { ...failed(error), isRetryable: true };
+      tell(this.#log, outcome, origin.facts);
       return outcome;
     }
   }
@@ -123,12 +140,40 @@ export class RecordReceiver {
     if (given !== undefined && this.#session !== undefined) return this.#session;
     const writeKey = await this.#writeKey.current();
     if (this.#session?.writeKey === writeKey) return this.#session;
-    const { SEGMENT_HOST: host, SEGMENT_REGION: region } = process.env;
-    const environment = { host: host || undefined, region: region as AnalyticsSettings['region'] };
-    const client = createSegmentClient(writeKey, { ...environment, ...settings });
+    const { writeKey: _key, ...environment } = settingsFromEnvironment(
+      { ...settings, writeKey },
+      process.env,
+    );
+    const client = createSegmentClient(writeKey, environment);
     const former = this.#session?.client;
     this.#session = { writeKey, client, receiver: new NotificationReceiver({ ...this.#options, client }) };
     if (former !== undefined) (former as SegmentClient).closeAndFlush().catch(() => {});
     return this.#session;
   }
+}
+
+async function inOrder(
+  records: readonly unknown[],
+  receive: (record: unknown) => Promise<RecordResult>,
+  isLast: (result: RecordResult) => boolean,
+): Promise<RecordResult[]> {
+  const results: RecordResult[] = [];
+  for (const record of records) {
+    const result = await receive(record);
+    results.push(result);
+    if (isLast(result)) break;
+  }
+  return results;
+}
+
+/** A notification without an id of its own has that of SNS, or else of SQS: the same at every delivery. */
+function originOf(record: unknown, { messageId: snsMessageId, topicArn }: AwsMessage): NotificationOrigin {
+  const { messageId: sqsMessageId } = Object(record) as { messageId?: unknown };
+  const messageId = snsMessageId === undefined ? idOf('sqs', sqsMessageId) : idOf('sns', snsMessageId);
+  return { messageId, facts: { snsMessageId, topicArn } };
+}
+
+/** Segment takes ids of up to 100 characters; those of AWS have 36. */
+function idOf(service: string, id: unknown): string | undefined {
+  return typeof id === 'string' && id !== '' && id.length <= 90 ? `${service}:${id}` : undefined;
 }

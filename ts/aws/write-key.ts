@@ -34,7 +34,7 @@ export class WriteKey {
     this.#log = log;
   }
 
-  /** @throws AnalyticsError `ERR_WRITE_KEY_MISSING`, or the error of AWS */
+  /** @throws AnalyticsError `ERR_WRITE_KEY_MISSING`, or the error of the application's function */
   async current(): Promise<string> {
     const age = Date.now() - this.#knownSince;
     if (this.#known !== undefined && age >= 0 && age < MAX_AGE_MS) return this.#known;
@@ -66,9 +66,23 @@ function fromEnvironment(env: NodeJS.ProcessEnv): Promise<string> | string {
     SEGMENT_WRITE_KEY_PARAMETER: parameter,
   } = env;
   if (key !== undefined && key !== '') return key;
-  if (secret) return fromSecret(secret, env['SEGMENT_WRITE_KEY_SECRET_FIELD']);
-  if (parameter) return fromParameter(parameter);
+  if (secret) {
+    const text = fromSecret(secret, env['SEGMENT_WRITE_KEY_SECRET_FIELD']);
+    return readFrom('SEGMENT_WRITE_KEY_SECRET_ARN', text);
+  }
+  if (parameter) return readFrom('SEGMENT_WRITE_KEY_PARAMETER', fromParameter(parameter));
   throw missing('Missing SEGMENT_WRITE_KEY');
+}
+
+/** What AWS has to say names its resources: the kind of the error is enough, and the variable to look at. */
+async function readFrom(variable: string, key: Promise<string>): Promise<string> {
+  try {
+    return await key;
+  } catch (error) {
+    if (error instanceof AnalyticsError) throw error;
+    const { code, name } = Object(error) as { code?: unknown; name?: unknown };
+    throw missing(`The write key can't be read from ${variable}: ${String(code ?? name)}`);
+  }
 }
 
 async function fromSecret(id: string, field: string | undefined): Promise<string> {

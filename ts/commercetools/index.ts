@@ -9,6 +9,6 @@ export { transformCustomerToSegment } from './transformation.js';
 
 export type { EnvironmentConfig, SegmentClientOptions } from './client.js';
 export type { NotificationStats } from './counters.js';
-export type { ReceiverOptions } from './receiver.js';
+export type { NotificationOrigin, ReceiverOptions } from './receiver.js';
 export type { SnsMessage, SnsRefusal, SnsVerifierOptions } from './sns-verifier.js';
 export type * from './types.js';

@@ -37,6 +37,14 @@ export interface ReceiverOptions extends TransformOptions {
   readonly logger?: LoggerLike | undefined;
 }
 
+/** What is known of a notification beside its content. */
+export interface NotificationOrigin {
+  /** The `messageId` of one that has none of its own (the simplified payload): the same at every delivery. */
+  readonly messageId?: string | undefined;
+  /** Joins what is logged: the id of the message that it came in, say. Never customer data. */
+  readonly facts?: LoggedFacts | undefined;
+}
+
 /** The border's number for: only tell what there is to identify. */
 const WITHOUT_CLIENT = 0;
 
@@ -60,15 +68,12 @@ export class NotificationReceiver {
     this.#log = logger === undefined ? undefined : logTo(logger, 'info');
   }
 
-  /**
-   * Resolves when the customer is identified in Segment, or with why not. Never rejects. `facts` join what is logged of
-   * it: the id of the message that it came in, say.
-   */
-  async receive(raw: unknown, facts: LoggedFacts = {}): Promise<NotificationOutcome> {
+  /** Resolves when the customer is identified in Segment, or with why not. Never rejects. */
+  async receive(raw: unknown, origin: NotificationOrigin = {}): Promise<NotificationOutcome> {
     const started = performance.now();
-    const outcome = await this.#outcomeOf(raw).catch(failed);
+    const outcome = await this.#outcomeOf(raw, origin.messageId).catch(failed);
     this.#counters.count(outcome, performance.now() - started);
-    tell(this.#log, outcome, facts);
+    tell(this.#log, outcome, origin.facts);
     return outcome;
   }
 
@@ -95,11 +100,12 @@ export class NotificationReceiver {
     return this.#counters.stats();
   }
 
-  async #outcomeOf(raw: unknown): Promise<NotificationOutcome> {
+  async #outcomeOf(raw: unknown, fallbackId: string | undefined): Promise<NotificationOutcome> {
     const prepared = await this.#prepare(raw);
     if ('outcome' in prepared) return prepared;
-    await identifyWith(this.#client(), prepared);
-    return { outcome: 'identified', messageId: prepared.messageId };
+    const messageId = prepared.messageId ?? fallbackId;
+    await identifyWith(this.#client(), messageId === undefined ? prepared : { ...prepared, messageId });
+    return { outcome: 'identified', messageId };
   }
 
   async #prepare(raw: unknown): Promise<SegmentIdentifyPayload | NotificationOutcome> {

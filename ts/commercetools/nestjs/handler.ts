@@ -76,7 +76,9 @@ export class WebhookHandler {
       case 'UnsubscribeConfirmation':
         return DONE;
       default:
-        return answerTo(await this.#receiver.receive(message.Message));
+        return answerTo(
+          await this.#receiver.receive(message.Message, { messageId: `sns:${message.MessageId}` }),
+        );
     }
   }
 
