@@ -61,6 +61,12 @@ export function judge(results) {
     atLeast('throughput, × analytics-node', 30, throughput / peer('throughput', 'eventsPerSecond'), 1),
     atLeast('throughput, events/s', 100_000, throughput, 0),
     atLeast(
+      'with an enrichment plugin and callbacks, events/s, × analytics-node',
+      5,
+      ours('plugins-and-callbacks', 'eventsPerSecond') / peer('plugins-and-callbacks', 'eventsPerSecond'),
+      1,
+    ),
+    atLeast(
       'CPU per delivered event, times less than analytics-node',
       15,
       peer('throughput', 'cpuMicros') / ours('throughput', 'cpuMicros'),

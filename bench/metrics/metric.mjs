@@ -32,6 +32,7 @@ export const METRICS = [
   'track-call',
   'track-percentiles',
   'throughput',
+  'plugins-and-callbacks',
   'outage-memory',
   'event-loop-delay',
   'request-latency',
