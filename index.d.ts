@@ -15,7 +15,7 @@ export declare class NativeClient {
    * Starts a client. `wake` is called when there is mail to take; `logLevel` is 0 (silent) to 5 (trace);
    * with `usesCallback` requests come as mail instead of being sent.
    */
-  constructor(options: string, wake: () => void, logLevel: number, usesCallback: boolean)
+  constructor(options: string, wake: () => void, logLevel: number, usesCallback: number)
   /** The number by which [`enqueue`] knows this client. */
   handle(): number
   /** Counts a call that the face refused, by the number of its reason. */

@@ -11,7 +11,7 @@ use crate::delivery::clock::{Clock, SystemClock};
 use crate::delivery::engine;
 use crate::delivery::notice::Observer;
 use crate::delivery::shared::Shared;
-use crate::delivery::transport::Transport;
+use crate::delivery::transport::Ways;
 use crate::delivery::worker;
 use crate::error::Error;
 use crate::event::{EventType, Parts, Seal};
@@ -50,14 +50,14 @@ impl Client {
         config: Config,
         environment: Environment,
         observer: Arc<dyn Observer>,
-        transport: Arc<dyn Transport>,
+        ways: impl Into<Ways>,
         name: u32,
     ) -> Result<Self, Error> {
         let seal = Seal::new(&config.node_version);
         let span = tracing::error_span!("client", name);
         let Environment { clock, generator, disk } = environment;
         let shared = Arc::new(Shared::new(config, clock, generator, disk, observer, span.clone()));
-        engine::spawn(worker::run(Arc::clone(&shared), transport).instrument(span))?;
+        engine::spawn(worker::run(Arc::clone(&shared), ways.into()).instrument(span))?;
         Ok(Self { shared, seal })
     }
 

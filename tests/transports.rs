@@ -27,9 +27,13 @@ fn the_request_is_the_one_analytics_node_sends() {
 #[test]
 fn a_callback_sends_and_the_engine_still_rules() {
     let answers = Arc::new(Mutex::new(vec![
-        Ok(Response { status: 503, headers: vec![("retry-after".into(), "9".into())] }),
+        Ok(Response {
+            status: 503,
+            headers: vec![("retry-after".into(), "9".into())],
+            ..Response::default()
+        }),
         Err(Failure::Timeout),
-        Ok(Response { status: 200, headers: Vec::new() }),
+        Ok(Response { status: 200, ..Response::default() }),
     ]));
     let transport: Arc<OnceLock<Arc<CallbackTransport>>> = Arc::default();
     let own = Arc::clone(&transport);

@@ -13,6 +13,7 @@ import { heldOpen } from './keep-alive.js';
 import { messageFrom, messageOf, problemOf, type Message } from './message.js';
 import type { Log } from './logger.js';
 import {
+  CALLBACK_FOR,
   EVENT_TYPES,
   INTEREST,
   REFUSALS,
@@ -60,6 +61,7 @@ export class Analytics extends Emitter<AnalyticsEvents> {
   readonly #engine: Engine;
   readonly #log: Log | undefined;
   readonly #httpClient: HTTPClient | undefined;
+  readonly #tokenClient: HTTPClient | undefined;
   readonly #redact: ((event: SegmentEvent) => SegmentEvent) | undefined;
   readonly #plugins = new Plugins<Analytics>();
   readonly #settlements = new Map<number, Settlement>();
@@ -83,8 +85,10 @@ export class Analytics extends Emitter<AnalyticsEvents> {
   constructor(settings: AnalyticsSettings, start: StartEngine);
   constructor(settings: AnalyticsSettings, start: StartEngine = startNative) {
     super();
-    const { engineOptions, httpClient, log, logLevel, flushOnSignal, redact } = resolveSettings(settings);
+    const { engineOptions, httpClient, tokenClient, log, logLevel, flushOnSignal, redact } =
+      resolveSettings(settings);
     this.#httpClient = httpClient;
+    this.#tokenClient = tokenClient;
     this.#log = log;
     this.#redact = redact;
     // The engine holds on to the callback; weakly, the client can still be collected.
@@ -93,7 +97,10 @@ export class Analytics extends Emitter<AnalyticsEvents> {
       const client = self.deref();
       if (client !== undefined) client.#readMail();
     };
-    this.#engine = start(engineOptions, wake, logLevel, httpClient !== undefined);
+    const usesCallback =
+      (httpClient === undefined ? 0 : CALLBACK_FOR.batches) |
+      (tokenClient === undefined ? 0 : CALLBACK_FOR.tokens);
+    this.#engine = start(engineOptions, wake, logLevel, usesCallback);
     this.#flushes = new Flushes(this.#engine);
     this.#persistence = this.#persistenceOf(this.#engine);
     this.deliver = this.#deliveries();
@@ -479,11 +486,13 @@ export class Analytics extends Emitter<AnalyticsEvents> {
     }
   }
 
-  async #send({ number, url, headers, body, timeoutMs }: Extract<Notice, { type: 'send' }>): Promise<void> {
-    if (this.#httpClient === undefined) return;
+  async #send(notice: Extract<Notice, { type: 'send' }>): Promise<void> {
+    const { number, url, headers, body, timeoutMs, isForToken } = notice;
+    const client = isForToken ? this.#tokenClient : this.#httpClient;
+    if (client === undefined) return;
     const request = { url, method: 'POST' as const, headers, body, httpRequestTimeout: timeoutMs };
-    const answer = await sendThrough(this.#httpClient, request);
-    this.#engine.answer(number, answer.status, JSON.stringify(answer.headers), answer.timedOut);
+    const answer = await sendThrough(client, request, isForToken);
+    this.#engine.answer(number, answer.status, JSON.stringify(answer.headers), answer.timedOut, answer.body);
   }
 
   #settle(sequence: number): Settlement | undefined {

@@ -1,5 +1,7 @@
 /** Requests through the application's own HTTP client (`httpClient`), with analytics-node's interfaces. */
 
+import { invalidOption } from './errors.js';
+
 /** A request, as a `fetch` function gets it. */
 export interface HTTPFetchRequest {
   url?: string;
@@ -62,28 +64,49 @@ export class FetchHTTPClient implements HTTPClient {
   }
 }
 
+/** The client that an option means: a function is taken for a `fetch`. */
+export function clientOf(option: string, client: unknown): HTTPClient | undefined {
+  if (client === undefined) return undefined;
+  if (typeof client === 'function') return new FetchHTTPClient(client as HTTPFetchFn);
+  if (typeof (client as Partial<HTTPClient> | null)?.makeRequest === 'function') return client as HTTPClient;
+  throw invalidOption(option, 'a function like fetch or an object with makeRequest');
+}
+
 /** What the engine is told of a request that the application sent. */
 export interface ClientAnswer {
   /** 0: there was no answer. */
   status: number;
   headers: Record<string, string>;
   timedOut: boolean;
+  /** Of an answer to a token request. Holds the token: never log it. */
+  body?: string | undefined;
 }
 
 /** What a client that followed a redirect should have answered. */
 const FOUND = 302;
 
 /** Sends one request. Never rejects; an answer that comes too late, or never, is the engine's to deal with. */
-export async function sendThrough(client: HTTPClient, request: HTTPClientRequest): Promise<ClientAnswer> {
+export async function sendThrough(
+  client: HTTPClient,
+  request: HTTPClientRequest,
+  isForToken: boolean,
+): Promise<ClientAnswer> {
   try {
-    const { status, headers, redirected } = await client.makeRequest(request);
+    const response = await client.makeRequest(request);
+    const { status, headers, redirected } = response;
+    const body = isForToken ? await textOf(response) : undefined;
     const isStatus = Number.isInteger(status) && status >= 100 && status <= 999;
     const known = redirected === true ? FOUND : status;
-    return { status: isStatus ? known : 0, headers: plainHeaders(headers), timedOut: false };
+    return { status: isStatus ? known : 0, headers: plainHeaders(headers), timedOut: false, body };
   } catch (error) {
     const name = error instanceof Error ? error.name : '';
     return { status: 0, headers: {}, timedOut: name === 'AbortError' || name === 'TimeoutError' };
   }
+}
+
+/** Clients of analytics-node need `text()` for OAuth only. */
+async function textOf(response: HTTPResponse): Promise<string> {
+  return typeof response.text === 'function' ? response.text() : '';
 }
 
 /** What can't be read is not there: it must not make a failure of an answer. */

@@ -31,6 +31,7 @@ export type {
   HTTPResponse,
 } from './http-client.js';
 export type { LoggerLike, LogThreshold } from './logger.js';
+export type { OAuthSettings } from './oauth.js';
 export type { AnalyticsSettings } from './options.js';
 export type { EncryptionKey, SpoolSettings } from './spool.js';
 export type {

@@ -26,6 +26,9 @@ export const INTEREST = {
   persisted: 32,
 } as const;
 
+/** Bits of {@link StartEngine}: the requests that come as mail instead of being sent. */
+export const CALLBACK_FOR = { batches: 1, tokens: 2 } as const;
+
 /** Event types in the order of their numbers at the border. */
 export const EVENT_TYPES = ['identify', 'track', 'page', 'screen', 'group', 'alias'] as const;
 
@@ -66,15 +69,15 @@ export interface Engine {
   reconnect(): void;
   /** A JSON array of {@link Notice}. */
   takeMail(): string;
-  answer(number: number, status: number, headers: string, timedOut: boolean): void;
+  answer(number: number, status: number, headers: string, timedOut: boolean, body?: string): void;
 }
 
-/** Makes an engine. `wake` says that there is mail. */
+/** Makes an engine. `wake` says that there is mail; `usesCallback` is of {@link CALLBACK_FOR}. */
 export type StartEngine = (
   options: string,
   wake: () => void,
   logLevel: number,
-  usesCallback: boolean,
+  usesCallback: number,
 ) => Engine;
 
 /** A delivered or dropped event under its sequence number. */
@@ -103,6 +106,7 @@ export type Notice =
       headers: Record<string, string>;
       body: string;
       timeoutMs: number;
+      isForToken: boolean;
     }
   | { type: 'log'; level: string; message: string; fields: Record<string, unknown> }
   | { type: 'kept'; events: Numbered[] }

@@ -1,9 +1,10 @@
 /** Settings: what may be given, and what of it goes to the engine, which knows the bounds and defaults. */
 import { AnalyticsError, invalidOption as invalid } from './errors.js';
 import { SIGNALS, type FlushSignal } from './exit.js';
-import { FetchHTTPClient, type HTTPClient, type HTTPFetchFn } from './http-client.js';
+import { clientOf, type HTTPClient, type HTTPFetchFn } from './http-client.js';
 import { LOG_LEVELS, logTo, type Log, type LoggerLike, type LogThreshold } from './logger.js';
 import { checkOptions } from './native.js';
+import { resolveOAuth, type OAuthSettings } from './oauth.js';
 import type { SegmentEvent } from './params.js';
 import { redactor, type Redact } from './redact.js';
 import { spoolOptions, type SpoolSettings } from './spool.js';
@@ -30,6 +31,8 @@ export interface AnalyticsSettings {
   disable?: boolean | undefined;
   /** Sends the requests instead of the engine: a `fetch`-like function or an object with `makeRequest`. */
   httpClient?: HTTPFetchFn | HTTPClient | undefined;
+  /** OAuth 2.0: requests carry a token of Segment's authorization server. */
+  oauthSettings?: OAuthSettings | undefined;
   /** Seconds since its first failure after which an event is given up. @default 43200; with a spool none */
   maxTotalBackoffDuration?: number | undefined;
   /** Seconds of rate limiting after which what waits is given up. @default 43200; with a spool none */
@@ -82,7 +85,9 @@ export type SettingsOverrides = Omit<AnalyticsSettings, 'writeKey'> & { writeKey
 export interface ResolvedSettings {
   /** For the engine, JSON. Holds the write key: never kept. */
   engineOptions: string;
+  /** Who sends batches, and who asks for tokens, if it is not the engine. */
   httpClient: HTTPClient | undefined;
+  tokenClient: HTTPClient | undefined;
   log: Log | undefined;
   logLevel: number;
   flushOnSignal: readonly FlushSignal[];
@@ -112,6 +117,7 @@ const OTHERS = [
   'writeKey',
   'maxEventsInBatch',
   'httpClient',
+  'oauthSettings',
   'logger',
   'redact',
   'ca',
@@ -136,15 +142,19 @@ export function resolveSettings(settings: AnalyticsSettings): ResolvedSettings {
     logger,
     logLevel,
     redact,
-    httpClient,
+    httpClient: givenClient,
+    oauthSettings,
     ca,
     spool,
     flushOnSignal,
     maxEventsInBatch: _alias,
     ...options
   } = given;
+  const httpClient = clientOf('httpClient', givenClient);
+  const oauth = resolveOAuth(oauthSettings);
   const engineOptions = JSON.stringify({
     ...options,
+    oauth: oauth.options,
     ca: pem(ca),
     spool: spoolOptions(spool),
     nodeVersion: process.versions.node,
@@ -156,7 +166,8 @@ export function resolveSettings(settings: AnalyticsSettings): ResolvedSettings {
   const threshold = (logLevel as LogThreshold | undefined) ?? 'info';
   return {
     engineOptions,
-    httpClient: clientOf(httpClient),
+    httpClient,
+    tokenClient: oauth.options === undefined ? undefined : (oauth.httpClient ?? httpClient),
     log: logger === undefined ? undefined : logTo(logger as LoggerLike, threshold),
     logLevel: logger === undefined ? 0 : LOG_LEVELS.indexOf(threshold) + 1,
     flushOnSignal: signalsOf(flushOnSignal),
@@ -190,16 +201,30 @@ export function settingsFromEnvironment(
 }
 
 /** Settings without what must not be seen. */
-export type ShownSettings = Omit<AnalyticsSettings, 'writeKey' | 'proxy' | 'spool'> & {
+export type ShownSettings = Omit<AnalyticsSettings, 'writeKey' | 'proxy' | 'spool' | 'oauthSettings'> & {
+  oauthSettings?: Omit<OAuthSettings, 'clientKey'>;
   spool?: Omit<SpoolSettings, 'encryptionKey'>;
 };
 
 /** What `initialize` listeners may see. */
 export function shownSettings(settings: AnalyticsSettings): ShownSettings {
-  const { writeKey: _secret, proxy: _credentials, spool, ...shown } = settings;
-  if (spool === undefined || spool === null) return shown;
-  const { encryptionKey: _key, ...shownSpool } = typeof spool === 'string' ? { directory: spool } : spool;
-  return { ...shown, spool: shownSpool };
+  const {
+    writeKey: _secret,
+    proxy: _credentials,
+    spool,
+    oauthSettings,
+    ...shown
+  }: AnalyticsSettings = settings;
+  const result: ShownSettings = shown;
+  if (oauthSettings !== undefined && oauthSettings !== null) {
+    const { clientKey: _clientKey, ...shownOAuth } = oauthSettings;
+    result.oauthSettings = shownOAuth;
+  }
+  if (spool !== undefined && spool !== null) {
+    const { encryptionKey: _key, ...shownSpool } = typeof spool === 'string' ? { directory: spool } : spool;
+    result.spool = shownSpool;
+  }
+  return result;
 }
 
 function switchedOn(name: string, text: string | undefined): boolean | undefined {
@@ -275,11 +300,4 @@ function signalsOf(signals: unknown): readonly FlushSignal[] {
   if (Array.isArray(signals) && signals.every((signal) => known.includes(signal)))
     return signals as FlushSignal[];
   throw invalid('flushOnSignal', `an array of ${SIGNALS.map((signal) => `'${signal}'`).join(', ')}`);
-}
-
-function clientOf(client: unknown): HTTPClient | undefined {
-  if (client === undefined) return undefined;
-  if (typeof client === 'function') return new FetchHTTPClient(client as HTTPFetchFn);
-  if (typeof (client as Partial<HTTPClient>).makeRequest === 'function') return client as HTTPClient;
-  throw invalid('httpClient', 'a function like fetch or an object with makeRequest');
 }

@@ -89,6 +89,7 @@ impl Mailbox {
             "headers": headers,
             "body": String::from_utf8_lossy(&request.body),
             "timeoutMs": timeout.as_secs_f64() * 1_000.0,
+            "isForToken": request.keeps_body,
         });
         self.post(false, |mail| append(mail, &notice));
     }

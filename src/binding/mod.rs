@@ -26,7 +26,7 @@ use crate::client::{Client, Environment};
 use crate::config::Options;
 use crate::delivery::transport::callback::CallbackTransport;
 use crate::delivery::transport::http::HttpTransport;
-use crate::delivery::transport::{Failure, Response, Transport};
+use crate::delivery::transport::{Failure, Response, Transport, Ways};
 use crate::error::{Error, ErrorKind};
 use crate::event::{EventType, MAX_EVENT_BYTES, Parts};
 use crate::stats::Refusal;
@@ -88,6 +88,12 @@ mod flag {
     pub const TRACKED: u32 = 1 << 7;
 }
 
+/// The bits of `usesCallback`.
+mod callback_for {
+    pub const BATCHES: u32 = 1;
+    pub const TOKENS: u32 = 1 << 1;
+}
+
 /// One client of the engine. The face alone uses it.
 #[napi]
 pub struct NativeClient {
@@ -103,31 +109,37 @@ pub struct NativeClient {
 #[napi]
 impl NativeClient {
     /// Starts a client. `wake` is called when there is mail to take; `logLevel` is 0 (silent) to 5 (trace);
-    /// with `usesCallback` requests come as mail instead of being sent.
+    /// `usesCallback` says which requests come as mail instead of being sent: 1 batches, 2 those for tokens.
     #[napi(constructor)]
     pub fn new(
         env: Env,
         options: String,
         #[napi(ts_arg_type = "() => void")] wake: Wake,
         log_level: u32,
-        uses_callback: bool,
+        uses_callback: u32,
     ) -> napi::Result<Self> {
         let config = parse(&options).and_then(Options::build).map_err(|error| to_napi(&error))?;
         let mailbox = Arc::new(Mailbox::new(wake));
         let name = bridge::register(&mailbox, log_level);
-        let (transport, callback): (Arc<dyn Transport>, _) = if uses_callback {
+        let http = || HttpTransport::new(&config).map(Arc::new).map_err(|error| to_napi(&error));
+        let callback = (uses_callback != 0).then(|| {
             let outlet = Arc::clone(&mailbox);
             let timeout = config.request_timeout;
             let send = Box::new(move |number, request| outlet.post_request(number, &request, timeout));
-            let transport = Arc::new(CallbackTransport::new(send, config.request_timeout));
-            (Arc::clone(&transport) as Arc<dyn Transport>, Some(transport))
-        } else {
-            (Arc::new(HttpTransport::new(&config).map_err(|error| to_napi(&error))?), None)
+            Arc::new(CallbackTransport::new(send, timeout))
+        });
+        let way = |bit: u32| -> napi::Result<Arc<dyn Transport>> {
+            match &callback {
+                Some(callback) if uses_callback & bit != 0 => Ok(Arc::clone(callback) as Arc<dyn Transport>),
+                _ => Ok(http()?),
+            }
         };
+        let transport = way(callback_for::BATCHES)?;
+        let tokens = if config.oauth.is_some() { way(callback_for::TOKENS)? } else { Arc::clone(&transport) };
         environment::enter(env)?;
         let observer = Arc::clone(&mailbox);
-        let outlet = Arc::clone(&transport);
-        let client = Client::start(config, Environment::default(), observer, outlet, name)
+        let ways = Ways { batches: Arc::clone(&transport), tokens };
+        let client = Client::start(config, Environment::default(), observer, ways, name)
             .map_err(|error| to_napi(&error))?;
         let client = Arc::new(client);
         // With a callback nothing can leave any more once JavaScript has stopped.
@@ -220,13 +232,17 @@ impl NativeClient {
     }
 
     /// The application's answer to a request that came as mail. A status of 0 stands for no answer, with
-    /// `timedOut` telling why; headers are a JSON object with names in lower case.
+    /// `timedOut` telling why; headers are a JSON object with names in lower case, `body` is only read where the
+    /// request's mail asked for it.
     #[napi]
-    pub fn answer(&self, number: u32, status: u32, headers: String, timed_out: bool) {
+    pub fn answer(&self, number: u32, status: u32, headers: String, timed_out: bool, body: Option<String>) {
         let Some(callback) = &self.callback else { return };
         let failure = if timed_out { Failure::Timeout } else { Failure::Network };
         let answer = match u16::try_from(status) {
-            Ok(status) if status > 0 => Ok(Response { status, headers: header_list(&headers) }),
+            Ok(status) if status > 0 => {
+                let body = body.unwrap_or_default().into_bytes();
+                Ok(Response { status, headers: header_list(&headers), body })
+            }
             _ => Err(failure),
         };
         callback.answer(number, answer);

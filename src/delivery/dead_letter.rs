@@ -29,9 +29,17 @@ pub struct Cause {
     pub status: Option<u16>,
     /// Requests that carried them.
     pub attempts: u32,
+    /// It was not Segment but the authorization server that ended them.
+    pub at_authorization: bool,
 }
 
 impl Cause {
+    /// Why Segment, or nobody at all, ended events.
+    #[must_use]
+    pub fn new(reason: DropReason, status: Option<u16>, attempts: u32) -> Self {
+        Self { reason, status, attempts, at_authorization: false }
+    }
+
     /// What happened and what to do. The texts start as the troubleshooting guide
     /// lists them ("Error Messages Reference").
     #[must_use]
@@ -41,6 +49,7 @@ impl Cause {
         let after = format!("given up after {} attempts", self.attempts);
         match self.reason {
             DropReason::Rejected => format!("{answer}: Segment refused this event. Check its shape and size, and that host and path are Segment's."),
+            DropReason::Unauthorized if self.at_authorization => format!("{answer}: the authorization server refused the OAuth client. Check clientId, keyId, clientKey, scope and authServer."),
             DropReason::Unauthorized => format!("{answer}: Segment refused the write key. Check the write key and the region of the source."),
             DropReason::RateLimited => format!("{answer}: rate limited for too long, {after}. Send fewer events or raise maxRateLimitDuration."),
             DropReason::Server => format!("{answer}: {after}. Check Segment's status page; raise maxRetries or maxEventAge to wait for longer."),
@@ -68,7 +77,7 @@ mod tests {
 
     #[test]
     fn texts_start_as_the_troubleshooting_guide_says() {
-        let text = |reason, status| Cause { reason, status, attempts: 3 }.message();
+        let text = |reason, status| Cause::new(reason, status, 3).message();
         for (reason, status, start) in [
             (DropReason::Rejected, Some(400), "400 Bad Request"),
             (DropReason::Unauthorized, Some(401), "401 Unauthorized"),
@@ -78,6 +87,9 @@ mod tests {
         ] {
             assert!(text(reason, status).starts_with(start), "{}", text(reason, status));
         }
+        let cause = Cause::new(DropReason::Unauthorized, Some(400), 0);
+        let text_of_server = Cause { at_authorization: true, ..cause }.message();
+        assert!(text_of_server.starts_with("400 Bad Request: the authorization server"), "{text_of_server}");
         assert!(text(DropReason::Server, Some(599)).starts_with("599: given up after 3 attempts"));
     }
 }

@@ -14,6 +14,7 @@ pub mod encode;
 pub mod engine;
 pub mod ledger;
 pub mod notice;
+pub mod oauth;
 pub mod retry;
 pub mod shared;
 pub mod spooling;

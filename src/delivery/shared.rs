@@ -179,9 +179,7 @@ impl Shared {
         let expired = |entry: &&Entry| Ledger::is_older(entry, self.config.max_event_age, now);
         match batch.entries().iter().take_while(expired).count() {
             0 => batch,
-            count => {
-                self.give_up(&batch, count, Cause { reason: DropReason::Expired, status: None, attempts })
-            }
+            count => self.give_up(&batch, count, Cause::new(DropReason::Expired, None, attempts)),
         }
     }
 
@@ -242,7 +240,7 @@ impl Shared {
 
     fn report_abandoned(&self, abandoned: Abandoned) {
         let Abandoned { lost, mut kept, unread, ended } = abandoned;
-        let cause = Cause { reason: DropReason::Unflushed, status: None, attempts: 0 };
+        let cause = Cause::new(DropReason::Unflushed, None, 0);
         self.report_letters(cause, lost);
         kept.extend(self.read_awaited(&unread));
         if !kept.is_empty() {

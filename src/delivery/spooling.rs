@@ -184,13 +184,13 @@ impl Shared {
             return;
         }
         let letter = |sequence| DeadLetter { sequence, tracked: true, bytes: b"{}".as_slice().into() };
-        let cause = Cause { reason: DropReason::SpoolDamaged, status: None, attempts: 0 };
+        let cause = Cause::new(DropReason::SpoolDamaged, None, 0);
         self.report_some(cause, awaited.len(), awaited.into_iter().map(letter).collect());
     }
 
     /// Tells of events that made room for new ones.
     pub(super) fn report_evicted(&self, evicted: &Evicted) {
-        let cause = Cause { reason: DropReason::QueueFull, status: None, attempts: 0 };
+        let cause = Cause::new(DropReason::QueueFull, None, 0);
         let all = self.observer.interest().dropped;
         let mut told: Vec<_> =
             evicted.entries.iter().filter(|entry| all || entry.tracked).map(DeadLetter::from).collect();

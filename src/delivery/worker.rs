@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use fastrand::Rng;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::Notify;
@@ -14,9 +15,11 @@ use super::batch::Batch;
 use super::dead_letter::{Cause, status_line};
 use super::encode::Encoder;
 use super::notice::Notice;
+use super::oauth::{Refusal, Tokens};
 use super::retry::{self, Verdict};
 use super::shared::Shared;
-use super::transport::{Failure, Request, Response, Transport};
+use super::transport::{Failure, Request, Response, Transport, Ways};
+use crate::config::Secret;
 use crate::error::{Error, ErrorKind};
 use crate::stats::DropReason;
 
@@ -24,8 +27,8 @@ use crate::stats::DropReason;
 const PROBE_INTERVAL: Duration = Duration::from_secs(300);
 
 /// Delivers until the client is closed and empty.
-pub async fn run(shared: Arc<Shared>, transport: Arc<dyn Transport>) {
-    let courier = Courier::new(&shared, transport);
+pub async fn run(shared: Arc<Shared>, ways: Ways) {
+    let courier = Courier::new(&shared, ways);
     let mut deliveries = FuturesUnordered::new();
     let mut commit = None;
     loop {
@@ -81,6 +84,8 @@ async fn sleep(duration: Option<Duration>) {
 struct Courier<'a> {
     shared: &'a Shared,
     transport: Arc<dyn Transport>,
+    /// With OAuth.
+    tokens: Option<Tokens>,
     /// Writes bodies for those who listen to requests.
     without_key: Encoder,
     route: Mutex<Route>,
@@ -118,6 +123,8 @@ struct Attempts {
     /// Of those, the ones that count against `maxRetries`.
     failures: u32,
     first_failure: Option<Duration>,
+    /// Segment has refused one token for these events already.
+    token_refused: bool,
 }
 
 enum Next {
@@ -127,7 +134,12 @@ enum Next {
 }
 
 impl<'a> Courier<'a> {
-    fn new(shared: &'a Shared, transport: Arc<dyn Transport>) -> Self {
+    fn new(shared: &'a Shared, ways: Ways) -> Self {
+        let Ways { batches: transport, tokens } = ways;
+        let tokens = shared.config.oauth.clone().map(|oauth| {
+            let generator = shared.with_generator(Rng::fork);
+            Tokens::new(oauth, tokens, Arc::clone(&shared.clock), generator)
+        });
         let route = Route {
             compression: Compression::Untested,
             open_from: Duration::ZERO,
@@ -135,7 +147,7 @@ impl<'a> Courier<'a> {
             limited_since: None,
         };
         let opened = Notify::new();
-        Self { shared, transport, without_key: Encoder::new(None), route: Mutex::new(route), opened }
+        Self { shared, transport, tokens, without_key: Encoder::new(None), route: Mutex::new(route), opened }
     }
 
     fn with_route<T>(&self, look: impl FnOnce(&mut Route) -> T) -> T {
@@ -177,7 +189,18 @@ impl<'a> Courier<'a> {
             }
             return Next::Again(batch);
         }
-        let answer = self.send(&batch, attempts).await;
+        let access = match self.access().await {
+            Ok(access) => access,
+            Err(refusal) => return self.without_access(batch, refusal, attempts).await,
+        };
+        let answer = self.send(&batch, attempts, &access).await;
+        if let (Access::Token(token), Some(tokens), Ok(response)) = (&access, &self.tokens, &answer)
+            && matches!(response.status, 401 | 403 | 511)
+            && !std::mem::replace(&mut attempts.token_refused, true)
+        {
+            tokens.discard(token).await;
+            return Next::Again(batch);
+        }
         let (verdict, status) = self.judge(&answer);
         match verdict {
             Verdict::Delivered => {
@@ -205,8 +228,34 @@ impl<'a> Courier<'a> {
         }
     }
 
+    async fn access(&self) -> Result<Access, Refusal> {
+        match &self.tokens {
+            Some(tokens) => tokens.current().await.map(Access::Token),
+            None => Ok(Access::WriteKey),
+        }
+    }
+
+    /// There is no token: what is not known to be in vain is tried again.
+    async fn without_access(&self, batch: Batch, refusal: Refusal, attempts: &mut Attempts) -> Next {
+        self.shared.failed();
+        match refusal {
+            Refusal::Temporary(reason, status) => self.back_off(batch, reason, status, attempts).await,
+            Refusal::Permanent(status) if self.shared.storage.is_some() => {
+                self.park(Some(status));
+                Next::Again(batch)
+            }
+            Refusal::Permanent(status) => {
+                let reason = DropReason::Unauthorized;
+                let cause = Cause::new(reason, Some(status), attempts.sent);
+                let cause = Cause { at_authorization: true, ..cause };
+                self.shared.give_up(&batch, batch.entries().len(), cause);
+                Next::Settled
+            }
+        }
+    }
+
     fn give_up(&self, batch: &Batch, reason: DropReason, status: Option<u16>, attempts: &Attempts) -> Next {
-        let cause = Cause { reason, status, attempts: attempts.sent };
+        let cause = Cause::new(reason, status, attempts.sent);
         self.shared.give_up(batch, batch.entries().len(), cause);
         Next::Settled
     }
@@ -318,11 +367,16 @@ impl<'a> Courier<'a> {
     }
 
     /// One attempt, and a second without compression where compression may be what was refused.
-    async fn send(&self, batch: &Batch, attempts: &mut Attempts) -> Result<Response, Failure> {
+    async fn send(
+        &self,
+        batch: &Batch,
+        attempts: &mut Attempts,
+        access: &Access,
+    ) -> Result<Response, Failure> {
         let compression = self.with_route(|route| route.compression);
         let gzip =
             self.shared.config.gzip && self.transport.compresses() && compression != Compression::Refused;
-        let answer = self.exchange(batch, attempts, gzip).await;
+        let answer = self.exchange(batch, attempts, access, gzip).await;
         let Ok(response) = &answer else { return answer };
         let learned = match response.status {
             200..=299 if gzip => Some(Compression::Taken),
@@ -335,7 +389,7 @@ impl<'a> Courier<'a> {
             self.with_route(|route| route.compression = learned);
             return answer;
         }
-        let plain = self.exchange(batch, attempts, false).await;
+        let plain = self.exchange(batch, attempts, access, false).await;
         if matches!(&plain, Ok(response) if (200..=299).contains(&response.status)) {
             tracing::info!("compressed bodies are refused here, sending plain ones from now on");
             self.with_route(|route| route.compression = Compression::Refused);
@@ -348,6 +402,7 @@ impl<'a> Courier<'a> {
         &self,
         batch: &Batch,
         attempts: &mut Attempts,
+        access: &Access,
         gzip: bool,
     ) -> Result<Response, Failure> {
         attempts.sent += 1;
@@ -369,10 +424,10 @@ impl<'a> Courier<'a> {
                 body: body.clone(),
             });
         }
-        let credentials = BASE64_STANDARD.encode(format!("{}:", config.write_key.expose()));
-        headers.push(("Authorization".into(), format!("Basic {credentials}")));
+        headers.push(("Authorization".into(), access.authorization(&config.write_key)));
         self.shared.sent(body.raw_length, body.bytes.len(), attempts.of_this_batch > 1);
-        let request = Request { endpoint: config.endpoint.clone(), headers, body: body.bytes };
+        let request =
+            Request { endpoint: config.endpoint.clone(), headers, body: body.bytes, keeps_body: false };
         let answer = self.transport.send(request).await;
         match &answer {
             Ok(response) => tracing::debug!(status = response.status, "answered"),
@@ -387,6 +442,23 @@ impl<'a> Courier<'a> {
             });
         }
         answer
+    }
+}
+
+/// What opens Segment's door.
+enum Access {
+    WriteKey,
+    Token(Arc<Secret<String>>),
+}
+
+impl Access {
+    fn authorization(&self, write_key: &Secret<String>) -> String {
+        match self {
+            Self::WriteKey => {
+                format!("Basic {}", BASE64_STANDARD.encode(format!("{}:", write_key.expose())))
+            }
+            Self::Token(token) => format!("Bearer {}", token.expose()),
+        }
     }
 }
 

@@ -73,13 +73,16 @@ impl HttpTransport {
                 (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
             })
             .collect();
-        let response = Response { status: answer.status().as_u16(), headers };
+        let mut response = Response { status: answer.status().as_u16(), headers, body: Vec::new() };
         // The body is read to its end so that the connection can be used again, but never beyond the cap.
         let mut received = 0;
         while let Some(chunk) = answer.chunk().await.map_err(|error| failure(&error))? {
             received += chunk.len();
             if received > MAX_RESPONSE_BYTES {
                 return Ok(response);
+            }
+            if request.keeps_body {
+                response.body.extend_from_slice(&chunk);
             }
         }
         // The connection's task puts it back into the pool; the next request should find it there.

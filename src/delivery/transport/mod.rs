@@ -3,8 +3,10 @@
 pub mod callback;
 pub mod http;
 
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use url::Url;
 
@@ -19,15 +21,19 @@ pub struct Request {
     pub headers: Vec<(String, String)>,
     /// The body as it goes on the wire.
     pub body: Vec<u8>,
+    /// Whether the answer's body is of use.
+    pub keeps_body: bool,
 }
 
 /// An answer of any status.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Response {
     /// HTTP status.
     pub status: u16,
     /// Names in lower case.
     pub headers: Vec<(String, String)>,
+    /// At most [`MAX_RESPONSE_BYTES`]; empty unless the request asked for it. May hold a token: never log it.
+    pub body: Vec<u8>,
 }
 
 impl Response {
@@ -35,6 +41,12 @@ impl Response {
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(header, _)| header == name).map(|(_, value)| value.as_str())
+    }
+}
+
+impl fmt::Debug for Response {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Response").field("status", &self.status).finish_non_exhaustive()
     }
 }
 
@@ -58,4 +70,18 @@ pub trait Transport: Send + Sync {
     fn compresses(&self) -> bool;
     /// Lets go of idle connections, if it keeps any.
     fn reconnect(&self) {}
+}
+
+/// The ways out of one client.
+pub struct Ways {
+    /// To Segment.
+    pub batches: Arc<dyn Transport>,
+    /// To the authorization server, with OAuth.
+    pub tokens: Arc<dyn Transport>,
+}
+
+impl From<Arc<dyn Transport>> for Ways {
+    fn from(transport: Arc<dyn Transport>) -> Self {
+        Self { batches: Arc::clone(&transport), tokens: transport }
+    }
 }

@@ -3,16 +3,18 @@
 //!
 //! Bounds and defaults live here alone; the TypeScript face only checks that a number is a number.
 
+mod oauth;
+mod spool;
+
 use std::fmt;
-use std::path::PathBuf;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
 use url::{Host, Url};
 
 use crate::error::{Error, ErrorKind};
+pub use oauth::{OAuthConfig, OAuthOptions, SigningKey};
+pub use spool::{Durability, ENCRYPTION_KEY_LENGTH, SpoolConfig, SpoolOptions, encryption_key};
 
 /// Segment's US endpoint (Segment docs, HTTP Tracking API).
 pub const HOST_US: &str = "https://api.segment.io";
@@ -30,9 +32,6 @@ const DEFAULT_QUEUE_BYTES: usize = 64 * 1024 * 1024;
 const DEFAULT_REQUESTS: usize = 4;
 const TWELVE_HOURS: Duration = Duration::from_secs(43_200);
 const SEVEN_DAYS_S: u64 = 7 * 86_400;
-const DEFAULT_SPOOL_BYTES: usize = 256 * 1024 * 1024;
-/// Bytes of a key of XChaCha20-Poly1305.
-pub const ENCRYPTION_KEY_LENGTH: usize = 32;
 const DEFAULT_EXIT_TIMEOUT_MS: u64 = 1_000;
 /// Node's own limit for timers, so that no duration means something else on the other side.
 const MAX_TIMER_MS: f64 = 2_147_483_647.0;
@@ -71,42 +70,6 @@ pub enum Overflow {
     DropOldest,
 }
 
-/// What an accepted event survives.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Durability {
-    /// The end of the process, however it comes.
-    #[default]
-    Process,
-    /// A power loss too, once it is reported persisted.
-    Power,
-}
-
-/// The spool as JavaScript asks for it.
-#[derive(Clone, Default, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-#[allow(missing_docs, reason = "the TypeScript options carry the documentation of each field")]
-pub struct SpoolOptions {
-    pub directory: String,
-    pub durability: Option<Durability>,
-    pub max_bytes: Option<f64>,
-    /// Base64.
-    pub encryption_keys: Vec<String>,
-}
-
-/// A validated spool.
-#[derive(Clone, Debug)]
-pub struct SpoolConfig {
-    /// Where it is.
-    pub directory: PathBuf,
-    /// What an accepted event survives.
-    pub durability: Durability,
-    /// Bytes that it may hold.
-    pub max_bytes: u64,
-    /// The first encrypts, all of them decrypt; none: no encryption.
-    pub encryption_keys: Vec<Secret<[u8; ENCRYPTION_KEY_LENGTH]>>,
-}
-
 /// Segment's regions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -143,6 +106,7 @@ pub struct Options {
     pub disable: Option<bool>,
     pub allow_insecure_host: Option<bool>,
     pub spool: Option<SpoolOptions>,
+    pub oauth: Option<OAuthOptions>,
     pub proxy: Option<String>,
     pub ca: Option<String>,
     /// `20.19.0`, for the user agent and `_metadata`.
@@ -190,6 +154,8 @@ pub struct Config {
     pub proxy: Option<Secret<Url>>,
     /// Further certificate authorities, PEM.
     pub ca: Option<String>,
+    /// How to get tokens; `None`: the write key is all there is.
+    pub oauth: Option<OAuthConfig>,
     /// Where events wait on disk, if they do.
     pub spool: Option<SpoolConfig>,
     /// Version of Node, without the `v`.
@@ -203,13 +169,16 @@ impl Options {
     /// `ERR_WRITE_KEY_MISSING`, or `ERR_OPTION_INVALID` with the field and what it may be.
     pub fn build(self) -> Result<Config, Error> {
         let explicit_flush_at = self.flush_at.is_some();
-        let spool = self.spool.as_ref().map(spool).transpose()?;
+        let spool = self.spool.as_ref().map(spool::spool).transpose()?;
         // What is safe on disk is not given up for a long outage, only for its age.
         let (patience, max_age_s) = if spool.is_some() {
             (Duration::MAX, SEVEN_DAYS_S)
         } else {
             (TWELVE_HOURS, TWELVE_HOURS.as_secs())
         };
+        let insecure = self.allow_insecure_host.unwrap_or(false);
+        let max_retries = max_retries("maxRetries", self.max_retries)?;
+        let oauth = self.oauth.map(|oauth| oauth.build(max_retries, insecure)).transpose()?;
         let flush_at =
             whole("flushAt", self.flush_at, DEFAULT_FLUSH_AT, 0, MAX_BATCH_EVENTS, "events")?.max(1);
         Ok(Config {
@@ -218,12 +187,12 @@ impl Options {
                 self.host.as_deref(),
                 self.path.as_deref(),
                 self.region.unwrap_or_default(),
-                self.allow_insecure_host.unwrap_or(false),
+                insecure,
             )?,
             flush_at,
             max_batch_events: if explicit_flush_at { flush_at } else { MAX_BATCH_EVENTS },
             flush_interval: milliseconds("flushInterval", self.flush_interval, DEFAULT_FLUSH_INTERVAL_MS, 0)?,
-            max_retries: max_retries(self.max_retries)?,
+            max_retries,
             request_timeout: milliseconds(
                 "httpRequestTimeout",
                 self.http_request_timeout,
@@ -256,6 +225,7 @@ impl Options {
             disable: self.disable.unwrap_or(false),
             proxy: self.proxy.as_deref().map(proxy).transpose()?,
             ca: self.ca.map(certificates).transpose()?,
+            oauth,
             spool,
             node_version: self.node_version,
         })
@@ -309,33 +279,20 @@ fn seconds(field: &'static str, value: Option<f64>, default: Duration) -> Result
     Ok(Duration::from_secs_f64(value))
 }
 
-fn max_retries(value: Option<f64>) -> Result<Option<u32>, Error> {
+fn max_retries(field: &'static str, value: Option<f64>) -> Result<Option<u32>, Error> {
     if value.is_none() {
         return Ok(None);
     }
-    let retries = whole("maxRetries", value, 0, 0, 1_000_000, "retries")?;
+    let retries = whole(field, value, 0, 0, 1_000_000, "retries")?;
     Ok(u32::try_from(retries).ok())
 }
 
 fn endpoint(host: Option<&str>, path: Option<&str>, region: Region, insecure: bool) -> Result<Url, Error> {
-    const LIMIT: &str =
-        "an absolute https URL such as https://api.segment.io, without user, query or fragment";
     let default = match region {
         Region::Us => HOST_US,
         Region::Eu => HOST_EU,
     };
-    let base = Url::parse(host.unwrap_or(default)).map_err(|_| Error::option("host", LIMIT))?;
-    let carries_more = !base.username().is_empty()
-        || base.password().is_some()
-        || base.fragment().is_some()
-        || base.query().is_some();
-    if !matches!(base.scheme(), "http" | "https") || base.host().is_none() || carries_more {
-        return Err(Error::option("host", LIMIT));
-    }
-    if base.scheme() == "http" && !insecure && !is_loopback(&base) {
-        let limit = "an https URL (plain http would show customer data to the network; for a host you trust set allowInsecureHost)";
-        return Err(Error::option("host", limit));
-    }
+    let base = base("host", host.unwrap_or(default), insecure)?;
     let endpoint = base
         .join(path.unwrap_or("/v1/batch"))
         .map_err(|_| Error::option("path", "a URL path such as /v1/batch"))?;
@@ -343,6 +300,25 @@ fn endpoint(host: Option<&str>, path: Option<&str>, region: Region, insecure: bo
         return Err(Error::option("path", "a URL path such as /v1/batch"));
     }
     Ok(without_trailing_slash(endpoint))
+}
+
+/// Where something of Segment's is: customer data and tokens only travel encrypted, or not at all.
+fn base(field: &'static str, text: &str, insecure: bool) -> Result<Url, Error> {
+    const LIMIT: &str =
+        "an absolute https URL such as https://api.segment.io, without user, query or fragment";
+    let base = Url::parse(text).map_err(|_| Error::option(field, LIMIT))?;
+    let carries_more = !base.username().is_empty()
+        || base.password().is_some()
+        || base.fragment().is_some()
+        || base.query().is_some();
+    if !matches!(base.scheme(), "http" | "https") || base.host().is_none() || carries_more {
+        return Err(Error::option(field, LIMIT));
+    }
+    if base.scheme() == "http" && !insecure && !is_loopback(&base) {
+        let limit = "an https URL (plain http would show customer data to the network; for a host you trust set allowInsecureHost)";
+        return Err(Error::option(field, limit));
+    }
+    Ok(base)
 }
 
 /// As analytics-node: one trailing slash of the joined URL goes.
@@ -361,30 +337,6 @@ fn is_loopback(url: &Url) -> bool {
         Some(Host::Ipv6(address)) => address.is_loopback(),
         None => false,
     }
-}
-
-fn spool(options: &SpoolOptions) -> Result<SpoolConfig, Error> {
-    if options.directory.trim().is_empty() || options.directory.contains('\0') {
-        return Err(Error::option("spool.directory", "the path of a local directory"));
-    }
-    let max_bytes =
-        whole("spool.maxBytes", options.max_bytes, DEFAULT_SPOOL_BYTES, 1 << 20, 1 << 40, "bytes")?;
-    Ok(SpoolConfig {
-        directory: std::path::absolute(&options.directory)
-            .map_err(|_| Error::option("spool.directory", "the path of a local directory"))?,
-        durability: options.durability.unwrap_or_default(),
-        max_bytes: max_bytes as u64,
-        encryption_keys: options.encryption_keys.iter().map(encryption_key).collect::<Result<_, _>>()?,
-    })
-}
-
-/// A key from base64 text.
-///
-/// # Errors
-/// `ERR_OPTION_INVALID` when it is no key.
-pub fn encryption_key(base64: &String) -> Result<Secret<[u8; ENCRYPTION_KEY_LENGTH]>, Error> {
-    let bytes = BASE64_STANDARD.decode(base64).ok().and_then(|bytes| bytes.try_into().ok());
-    bytes.map(Secret).ok_or_else(|| Error::option("spool.encryptionKey", "32 random bytes"))
 }
 
 fn proxy(text: &str) -> Result<Secret<Url>, Error> {

@@ -1,0 +1,115 @@
+//! The settings of OAuth 2.0 (Segment docs, "OAuth 2.0": client credentials with an RS256 assertion).
+
+use std::fmt;
+use std::sync::Arc;
+
+use ring::rand::SystemRandom;
+use ring::rsa::KeyPair;
+use ring::signature::RSA_PKCS1_SHA256;
+use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::pem::PemObject as _;
+use serde::Deserialize;
+use url::Url;
+
+use super::{base, max_retries, without_trailing_slash};
+use crate::error::Error;
+
+/// Segment's authorization server in the US.
+const AUTH_SERVER: &str = "https://oauth2.segment.io";
+const SCOPE: &str = "tracking_api:write";
+const DEFAULT_RETRIES: u32 = 3;
+
+/// OAuth as JavaScript asks for it.
+#[derive(Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[allow(missing_docs, reason = "the TypeScript options carry the documentation of each field")]
+pub struct OAuthOptions {
+    pub client_id: String,
+    pub client_key: String,
+    pub key_id: String,
+    pub auth_server: Option<String>,
+    pub scope: Option<String>,
+    pub max_retries: Option<f64>,
+}
+
+/// Validated settings of OAuth.
+#[derive(Clone, Debug)]
+pub struct OAuthConfig {
+    /// Segment's name for the application.
+    pub client_id: String,
+    /// Segment's name for the key.
+    pub key_id: String,
+    /// Signs assertions.
+    pub key: SigningKey,
+    /// The authorization server as it was given: the audience of assertions.
+    pub audience: String,
+    /// Where tokens are asked for.
+    pub endpoint: Url,
+    /// What tokens are to allow.
+    pub scope: String,
+    /// Failed requests after the first before those who wait are told.
+    pub max_retries: u32,
+}
+
+/// A private RSA key.
+#[derive(Clone)]
+pub struct SigningKey(Arc<KeyPair>);
+
+impl OAuthOptions {
+    /// Checks every field; `retries` is the client's own `maxRetries`.
+    pub(super) fn build(self, retries: Option<u32>, insecure: bool) -> Result<OAuthConfig, Error> {
+        let server = self.auth_server.as_deref().unwrap_or(AUTH_SERVER);
+        let mut endpoint = without_trailing_slash(base("oauthSettings.authServer", server, insecure)?);
+        let path = format!("{}/token", endpoint.path().trim_end_matches('/'));
+        endpoint.set_path(&path);
+        let own_retries = max_retries("oauthSettings.maxRetries", self.max_retries)?;
+        Ok(OAuthConfig {
+            client_id: present("oauthSettings.clientId", self.client_id)?,
+            key_id: present("oauthSettings.keyId", self.key_id)?,
+            key: SigningKey::from_pem(&self.client_key)?,
+            audience: server.to_owned(),
+            endpoint,
+            scope: self.scope.unwrap_or_else(|| SCOPE.to_owned()),
+            max_retries: own_retries.or(retries).unwrap_or(DEFAULT_RETRIES),
+        })
+    }
+}
+
+fn present(field: &'static str, text: String) -> Result<String, Error> {
+    if text.trim().is_empty() { Err(Error::option(field, "a text that is not blank")) } else { Ok(text) }
+}
+
+impl SigningKey {
+    fn from_pem(pem: &str) -> Result<Self, Error> {
+        let unusable = || {
+            let limit = "an RSA private key of 2048 bits or more as PEM (BEGIN PRIVATE KEY)";
+            Error::option("oauthSettings.clientKey", limit)
+        };
+        let pair = match PrivateKeyDer::from_pem_slice(pem.as_bytes()) {
+            Ok(PrivateKeyDer::Pkcs8(key)) => KeyPair::from_pkcs8(key.secret_pkcs8_der()),
+            Ok(PrivateKeyDer::Pkcs1(key)) => KeyPair::from_der(key.secret_pkcs1_der()),
+            _ => return Err(unusable()),
+        };
+        pair.map(|pair| Self(Arc::new(pair))).map_err(|_| unusable())
+    }
+
+    /// The RS256 signature of a message; `None` when the system has no randomness.
+    #[must_use]
+    pub fn sign(&self, message: &[u8]) -> Option<Vec<u8>> {
+        let mut signature = vec![0; self.0.public().modulus_len()];
+        self.0.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature).ok()?;
+        Some(signature)
+    }
+
+    /// The public half, as DER of PKCS #1.
+    #[must_use]
+    pub fn public_key(&self) -> &[u8] {
+        self.0.public().as_ref()
+    }
+}
+
+impl fmt::Debug for SigningKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("[redacted]")
+    }
+}
