@@ -13,7 +13,7 @@ export declare const __napiBindingTarget: 'native' | 'wasm32-wasi' | 'wasm32-was
 export declare class NativeClient {
   /**
    * Starts a client. `wake` is called when there is mail to take; `logLevel` is 0 (silent) to 5 (trace);
-   * with `usesCallback` requests come as mail instead of being sent.
+   * `usesCallback` says which requests come as mail instead of being sent: 1 batches, 2 those for tokens.
    */
   constructor(options: string, wake: () => void, logLevel: number, usesCallback: number)
   /** The number by which [`enqueue`] knows this client. */
@@ -49,9 +49,10 @@ export declare class NativeClient {
   takeMail(): string
   /**
    * The application's answer to a request that came as mail. A status of 0 stands for no answer, with
-   * `timedOut` telling why; headers are a JSON object with names in lower case.
+   * `timedOut` telling why; headers are a JSON object with names in lower case, `body` is only read where the
+   * request's mail asked for it.
    */
-  answer(number: number, status: number, headers: string, timedOut: boolean): void
+  answer(number: number, status: number, headers: string, timedOut: boolean, body?: string | undefined | null): void
 }
 
 /** Checks options (JSON text) as the constructor will; `null` when they can be used. */
