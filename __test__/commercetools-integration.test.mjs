@@ -148,7 +148,7 @@ describe('sendCustomerToSegmentWithClient', () => {
       { maxRetries: 0, httpRequestTimeout: 50 },
       { hang: true },
       'ERR_TIMEOUT',
-      /^Network timeout: given up after 1 attempts/,
+      /^Network timeout: given up after 1 attempt\./,
     ],
   ]) {
     test(`tells of ${what}`, async (t) => {

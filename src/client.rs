@@ -15,6 +15,7 @@ use crate::delivery::transport::Ways;
 use crate::delivery::worker;
 use crate::error::Error;
 use crate::event::{EventType, Parts, Seal};
+use crate::queue::Tracking;
 use crate::queue::spool::disk::{Disk, SystemDisk};
 use crate::stats::{Refusal, Stats};
 
@@ -71,13 +72,13 @@ impl Client {
         text: &[u8],
         event_type: EventType,
         parts: Parts,
-        tracked: bool,
+        tracking: Tracking,
     ) -> Result<u64, Refusal> {
         let sealed = self
             .seal
             .seal(text, event_type, parts, self.shared.clock.wall())
             .map_err(|reason| self.shared.refuse(reason))?;
-        self.shared.accept(sealed, tracked)
+        self.shared.accept(sealed, tracking)
     }
 
     /// Counts a call that never became a text.

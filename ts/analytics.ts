@@ -49,6 +49,9 @@ import { VERSION } from './version.js';
 /** As analytics-node: 1.25 times the longest a batch waits, at least a minute of it. */
 const CLOSE_TIMEOUT_MS = 75_000;
 
+/** Waits for an event that only plugins wait for. */
+const NOBODY = { delivered: () => {}, failed: () => {} };
+
 /** Clients that somebody listens to and that have events under way: they must not be collected. */
 const busy = new Set<Analytics>();
 
@@ -271,7 +274,7 @@ export class Analytics extends Emitter<AnalyticsEvents> {
     } catch {
       return this.#refuse('not_serializable', notSerializable(message), { type }, settlement);
     }
-    const sequence = this.#engine.enqueue(text, flagsOf(type, message, settlement !== undefined));
+    const sequence = this.#engine.enqueue(text, flagsOf(type, message, settlement));
     if (sequence < 0) return this.#refusedByEngine(-sequence, text, eventOf(type, message), settlement);
     if (settlement !== undefined) {
       this.#settlements.set(sequence, settlement);
@@ -288,13 +291,16 @@ export class Analytics extends Emitter<AnalyticsEvents> {
     let text: string;
     let event: SegmentEvent;
     try {
-      text = JSON.stringify(eventOf(type, message));
-      const copy = JSON.parse(text) as SegmentEvent;
-      const timestamp = new Date().toISOString();
-      event = { messageId: randomUUID(), timestamp, integrations: {}, context: {}, ...copy };
+      text = JSON.stringify(message);
+      event = JSON.parse(text) as SegmentEvent;
     } catch {
       return this.#refuse('not_serializable', notSerializable(message), { type }, settlement);
     }
+    event.type = type;
+    event.messageId ??= randomUUID();
+    event.timestamp ??= new Date().toISOString();
+    event.integrations ??= {};
+    event.context ??= {};
     try {
       event = this.#redact?.(event) ?? event;
     } catch {
@@ -324,16 +330,15 @@ export class Analytics extends Emitter<AnalyticsEvents> {
       return this.#fail(passage.reason, context, settlement);
     }
     const others = this.#plugins.deliver(context);
-    this.#ending(others);
-    const passed = async (sent: Context) => {
+    if (others !== undefined) this.#ending(others);
+    const passed = async () => {
       await others;
-      context.settleAs(sent);
       await this.#plugins.finish(context);
-      return context;
     };
+    const isLate = others !== undefined || this.#plugins.hasLast;
     // Without anybody who waits for the context, it need not be kept.
     const isAwaited = settlement !== undefined || this.#plugins.hasLast;
-    const whole = isAwaited ? { delivered: () => {}, failed: () => {}, ...settlement, passed } : undefined;
+    const whole = isAwaited ? { ...NOBODY, ...settlement, context, ...(isLate && { passed }) } : undefined;
     if (passage.kind === 'send') return void this.#enqueueEvent(context.event, type, whole);
     this.#count('cancelled');
     this.#succeed(context, whole);
@@ -363,7 +368,7 @@ export class Analytics extends Emitter<AnalyticsEvents> {
   #report(error: AnalyticsError, event: SegmentEvent, settlement?: Settlement): false {
     this.#log?.('debug', error.message, { code: error.code });
     this.emit('call_refused', error, event);
-    this.#fail(error, new Context(event), settlement);
+    this.#fail(error, settlement?.context ?? new Context(event), settlement);
     return false;
   }
 
@@ -380,24 +385,24 @@ export class Analytics extends Emitter<AnalyticsEvents> {
   }
 
   #succeed(context: Context, settlement?: Settlement): void {
-    this.#conclude(context, settlement, (known) => {
-      settlement?.delivered(known);
-      this.emit(known.event.type, known);
+    this.#conclude(settlement, () => {
+      settlement?.delivered(context);
+      this.emit(context.event.type, context);
     });
   }
 
   #fail(reason: unknown, context: Context, settlement?: Settlement): void {
     context.setFailedDelivery({ reason });
-    this.#conclude(context, settlement, (known) => {
-      settlement?.failed(reason, known);
-      this.emit('error', { code: 'delivery_failure', reason, ctx: known });
+    this.#conclude(settlement, () => {
+      settlement?.failed(reason, context);
+      this.emit('error', { code: 'delivery_failure', reason, ctx: context });
     });
   }
 
   /** Tells of an event's end, once the plugins that come last have seen it. */
-  #conclude(context: Context, settlement: Settlement | undefined, tell: (known: Context) => void): void {
-    if (settlement?.passed === undefined) tell(context);
-    else this.#ending(settlement.passed(context).then(tell));
+  #conclude(settlement: Settlement | undefined, tell: () => void): void {
+    if (settlement?.passed === undefined) tell();
+    else this.#ending(settlement.passed().then(tell));
   }
 
   #ending(promise: Promise<void>): void {
@@ -436,20 +441,23 @@ export class Analytics extends Emitter<AnalyticsEvents> {
     switch (notice.type) {
       case 'delivered':
         for (const [sequence, event] of notice.events) {
-          this.#succeed(this.#contextOf(event, notice.attempts), this.#settle(sequence));
+          const settlement = this.#settle(sequence);
+          this.#succeed(this.#contextOf(event, notice.attempts, settlement), settlement);
         }
         return;
       case 'dropped':
         for (const [sequence, event] of notice.events) {
-          const context = this.#contextOf(event, notice.cause.attempts);
-          this.#fail(errorOf(notice.cause), context, this.#settle(sequence));
+          const settlement = this.#settle(sequence);
+          const context = this.#contextOf(event, notice.cause.attempts, settlement);
+          this.#fail(errorOf(notice.cause), context, settlement);
         }
         return;
       case 'kept':
         for (const [sequence, event] of notice.events) {
-          const context = this.#contextOf(event, 0);
+          const settlement = this.#settle(sequence);
+          const context = this.#contextOf(event, 0, settlement);
           context.setFailedDelivery({ reason: keptError() });
-          this.#settle(sequence)?.failed(keptError(), context);
+          settlement?.failed(keptError(), context);
         }
         return;
       case 'persisted':
@@ -502,9 +510,9 @@ export class Analytics extends Emitter<AnalyticsEvents> {
     return settlement;
   }
 
-  #contextOf(event: object, attempts: number): Context {
-    const context = new Context(event as SegmentEvent);
-    context.attempts = attempts;
+  #contextOf(event: object | null, attempts: number, settlement?: Settlement): Context {
+    const context = settlement?.context ?? new Context({} as SegmentEvent);
+    context.settle(event as SegmentEvent | null, attempts);
     return context;
   }
 

@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 
 import type { SegmentEvent } from './params.js';
+import { VERSION } from './version.js';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
@@ -12,6 +13,41 @@ export interface LogMessage {
   time: Date;
   extras?: object;
 }
+
+/** The lines of one context. */
+export class ContextLogger {
+  #logs: LogMessage[] = [];
+
+  get logs(): LogMessage[] {
+    return this.#logs;
+  }
+
+  log(level: LogLevel, message: string, extras?: object): void {
+    this.#logs.push({ level, message, time: new Date(), ...(extras === undefined ? {} : { extras }) });
+  }
+
+  /** Forgets the lines. */
+  flush(): void {
+    this.#logs = [];
+  }
+}
+
+/** Takes what plugins measure and keeps nothing of it, like the one of analytics-node. */
+export class ContextStats {
+  readonly metrics: readonly never[] = [];
+
+  increment(_metric: string, _by?: number, _tags?: string[]): void {}
+
+  gauge(_metric: string, _value: number, _tags?: string[]): void {}
+
+  flush(): void {}
+
+  serialize(): never[] {
+    return [];
+  }
+}
+
+const STATS = new ContextStats();
 
 /** Why an event was not delivered. */
 export interface FailedDelivery {
@@ -38,13 +74,17 @@ export class ContextCancelation {
   }
 }
 
+/** What the engine adds to every event. */
+const LIBRARY = { name: '@companion/segment', version: VERSION };
+const METADATA = { nodeVersion: process.version, jsRuntime: 'node' };
+
 /** One event on its way. */
 export class Context {
   event: SegmentEvent;
   /** Requests that carried the event. */
   attempts = 0;
+  readonly logger = new ContextLogger();
   readonly #id: string;
-  readonly #logs: LogMessage[] = [];
   #failure: FailedDelivery | undefined;
 
   constructor(event: SegmentEvent, id: string = randomUUID()) {
@@ -61,6 +101,10 @@ export class Context {
     return this.#id;
   }
 
+  get stats(): ContextStats {
+    return STATS;
+  }
+
   isSame(other: Context): boolean {
     return other.id === this.#id;
   }
@@ -72,16 +116,26 @@ export class Context {
 
   /** Keeps a line with the event. */
   log(level: LogLevel, message: string, extras?: object): void {
-    this.#logs.push({ level, message, time: new Date(), ...(extras === undefined ? {} : { extras }) });
+    this.logger.log(level, message, extras);
   }
 
   logs(): LogMessage[] {
-    return this.#logs;
+    return this.logger.logs;
   }
 
-  /** Sets a value at a path such as `properties.total`; objects on the way are made. */
+  /** Forgets the lines. */
+  flush(): void {
+    this.logger.flush();
+  }
+
+  /**
+   * Sets a value at a path such as `properties.total`; objects on the way are made. An integration that is switched
+   * off stays so.
+   */
   updateEvent(path: string, value: unknown): SegmentEvent {
     const keys = path.split('.');
+    const [root, integration = ''] = keys;
+    if (root === 'integrations' && this.event.integrations?.[integration] === false) return this.event;
     const last = keys.pop();
     let target = this.event as unknown as Record<string, unknown>;
     for (const key of keys) {
@@ -102,15 +156,18 @@ export class Context {
     this.#failure = failure;
   }
 
-  /** @internal The end of the same event, as the engine tells it. */
-  settleAs(sent: Context): void {
-    this.event = sent.event;
-    this.attempts = sent.attempts;
-    this.#failure = sent.#failure;
+  /** @internal The end of the same event, as the engine tells it; `null`: it was sent as it is here. */
+  settle(sent: SegmentEvent | null, attempts: number): void {
+    this.event = sent ?? {
+      ...this.event,
+      context: { ...this.event.context, library: LIBRARY },
+      _metadata: METADATA,
+    };
+    this.attempts = attempts;
   }
 
-  toJSON(): { id: string; event: SegmentEvent; logs: LogMessage[] } {
-    return { id: this.#id, event: this.event, logs: this.#logs };
+  toJSON(): { id: string; event: SegmentEvent; logs: LogMessage[]; metrics: readonly never[] } {
+    return { id: this.#id, event: this.event, logs: this.logs(), metrics: this.stats.metrics };
   }
 }
 

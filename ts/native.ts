@@ -14,7 +14,14 @@ import {
 } from '../index.js';
 
 /** Bits that {@link Engine.enqueue} adds to the index of the event type. */
-export const FLAG = { context: 8, messageId: 16, timestamp: 32, integrations: 64, tracked: 128 } as const;
+export const FLAG = {
+  context: 8,
+  messageId: 16,
+  timestamp: 32,
+  integrations: 64,
+  tracked: 128,
+  known: 256,
+} as const;
 
 /** Bits of {@link Engine.setInterest}. */
 export const INTEREST = {
@@ -83,6 +90,9 @@ export type StartEngine = (
 /** A delivered or dropped event under its sequence number. */
 export type Numbered = [sequence: number, event: Record<string, unknown>];
 
+/** The same; `null` where whoever waits for it has it still. */
+export type NumberedOrKnown = [sequence: number, event: Record<string, unknown> | null];
+
 /** Why events were given up. */
 export interface Cause {
   code: string;
@@ -94,7 +104,7 @@ export interface Cause {
 
 /** What the engine has to say. */
 export type Notice =
-  | { type: 'delivered'; attempts: number; events: Numbered[] }
+  | { type: 'delivered'; attempts: number; events: NumberedOrKnown[] }
   | { type: 'dropped'; cause: Cause; events: Numbered[] }
   | { type: 'flushed'; id: number; durationMs: number; stats: object; unflushed: Record<string, unknown>[] }
   | { type: 'request'; url: string; headers: Record<string, string>; body: string }

@@ -14,8 +14,10 @@ export interface Settlement {
   accepted?(sequence: number): void;
   delivered(context: Context): void;
   failed(error: unknown, context: Context): void;
-  /** Lets plugins see the end first, and gives the context that they know. Never rejects. */
-  passed?(context: Context): Promise<Context>;
+  /** The context that plugins know, in the place of the one that the engine tells of. */
+  context?: Context;
+  /** Lets plugins see the end first. Never rejects. */
+  passed?(): Promise<void>;
 }
 
 /** A callback as a settlement. What it throws or rejects with harms nobody. */
@@ -44,14 +46,15 @@ const TYPE_NUMBERS = Object.fromEntries(EVENT_TYPES.map((type, index) => [type, 
 >;
 
 /** What the engine is to know of a text without reading it. */
-export function flagsOf(type: SegmentEventType, message: Message, tracked: boolean): number {
+export function flagsOf(type: SegmentEventType, message: Message, settlement?: Settlement): number {
   return (
     TYPE_NUMBERS[type] +
     (message.context === undefined ? 0 : FLAG.context) +
     (message.messageId === undefined ? 0 : FLAG.messageId) +
     (message.timestamp === undefined ? 0 : FLAG.timestamp) +
     (message.integrations === undefined ? 0 : FLAG.integrations) +
-    (tracked ? FLAG.tracked : 0)
+    (settlement === undefined ? 0 : FLAG.tracked) +
+    (settlement?.context === undefined ? 0 : FLAG.known)
   );
 }
 

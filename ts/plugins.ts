@@ -28,6 +28,8 @@ export type Passage = { kind: 'send' } | { kind: 'skip' } | { kind: 'cancel'; re
 /** The plugins of one client. */
 export class Plugins<Instance> {
   #plugins: Plugin<Instance>[] = [];
+  /** The same by type: every event asks for them. */
+  #ofType = new Map<PluginType, Plugin<Instance>[]>();
   #loading: Promise<unknown> = Promise.resolve();
 
   get isEmpty(): boolean {
@@ -36,13 +38,13 @@ export class Plugins<Instance> {
 
   /** Adds and loads plugins. One whose `load` fails is taken out again; it harms nobody else. */
   async register(plugins: readonly Plugin<Instance>[], instance: Instance, warn: Warn): Promise<void> {
-    this.#plugins = [...this.#plugins, ...plugins];
+    this.#change([...this.#plugins, ...plugins]);
     const load = async (plugin: Plugin<Instance>) => {
       try {
         await plugin.load(Context.system(), instance);
       } catch (error) {
         warn(`Plugin ${plugin.name} failed to load and was removed.`, error);
-        this.#plugins = this.#plugins.filter((known) => known !== plugin);
+        this.#change(this.#plugins.filter((known) => known !== plugin));
       }
     };
     const loads = plugins.map((plugin) => ({ plugin, loaded: load(plugin) }));
@@ -61,7 +63,7 @@ export class Plugins<Instance> {
         warn(`Plugin ${plugin.name} failed to unload.`, error);
       }
     }
-    this.#plugins = this.#plugins.filter(({ name }) => !names.includes(name));
+    this.#change(this.#plugins.filter(({ name }) => !names.includes(name)));
   }
 
   /** Before and enrichment plugins, in order. The context may be another one afterwards. */
@@ -70,14 +72,16 @@ export class Plugins<Instance> {
     let current = context;
     for (const plugin of this.#of('before')) {
       try {
-        current = await call(plugin, current);
+        const result = call(plugin, current);
+        current = contextIn(isPromise(result) ? await result : result, current);
       } catch (reason) {
         return { context: current, passage: { kind: 'cancel', reason } };
       }
     }
     for (const plugin of this.#of('enrichment')) {
       try {
-        current = await call(plugin, current);
+        const result = call(plugin, current);
+        current = contextIn(isPromise(result) ? await result : result, current);
       } catch (error) {
         note(current, plugin, error);
       }
@@ -86,12 +90,12 @@ export class Plugins<Instance> {
     return { context: current, passage: { kind: isExcluded ? 'skip' : 'send' } };
   }
 
-  /** The other destinations, side by side. Their errors stay theirs. */
-  async deliver(context: Context): Promise<void> {
+  /** The other destinations, side by side; undefined without any. Their errors stay theirs. */
+  deliver(context: Context): Promise<void> | undefined {
     const destinations = this.#of('destination').filter(({ name, alternativeNames }) =>
       isEnabled(context, name, alternativeNames ?? []),
     );
-    await callAll(destinations, context);
+    return destinations.length === 0 ? undefined : callAll(destinations, context);
   }
 
   /** Whether there are plugins for {@link Plugins.finish}. */
@@ -104,8 +108,14 @@ export class Plugins<Instance> {
     await callAll(this.#of('after'), context);
   }
 
-  #of(type: PluginType): Plugin<Instance>[] {
-    return this.#plugins.filter((plugin) => plugin.type === type);
+  #of(type: PluginType): readonly Plugin<Instance>[] {
+    return this.#ofType.get(type) ?? [];
+  }
+
+  #change(plugins: Plugin<Instance>[]): void {
+    this.#plugins = plugins;
+    this.#ofType = new Map();
+    for (const plugin of plugins) this.#ofType.set(plugin.type, [...this.#of(plugin.type), plugin]);
   }
 }
 
@@ -123,9 +133,17 @@ async function callAll<Instance>(plugins: readonly Plugin<Instance>[], context: 
   await Promise.all(plugins.map(guarded));
 }
 
-async function call<Instance>(plugin: Plugin<Instance>, context: Context): Promise<Context> {
-  const result: unknown = await plugin[context.event.type]?.(context);
-  return result instanceof Context ? result : context;
+function call<Instance>(plugin: Plugin<Instance>, context: Context): unknown {
+  return plugin[context.event.type]?.(context);
+}
+
+function isPromise(result: unknown): result is PromiseLike<unknown> {
+  return typeof (result as Partial<PromiseLike<unknown>> | null | undefined)?.then === 'function';
+}
+
+/** What a plugin returned counts only if it is a context. */
+function contextIn(result: unknown, current: Context): Context {
+  return result instanceof Context ? result : current;
 }
 
 function note<Instance>(context: Context, plugin: Plugin<Instance>, error: unknown): void {

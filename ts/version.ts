@@ -1,7 +1,7 @@
 /** This package's version. */
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 
-const manifest = JSON.parse(readFileSync(join(__dirname, '../package.json'), 'utf8')) as { version: string };
+// Not by path: bundlers take the file with them.
+// oxlint-disable-next-line typescript/no-require-imports
+const manifest = require('../package.json') as { version: string };
 
 export const VERSION: string = manifest.version;

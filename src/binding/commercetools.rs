@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::{environment, refused, with_utf8};
 use crate::commercetools::{About, Customer, Identify, Parsed, UserId, read, read_customer};
 use crate::event::{EventType, Parts};
+use crate::queue::Tracking;
 use crate::stats::Refusal;
 
 /// What a notification is, as JSON: `{ kind, reason?, customer?, about? }`.
@@ -70,7 +71,7 @@ fn taken_in(identify: &Identify<'_>, client: u32) -> String {
         integrations: false,
     };
     let enqueued = environment::with_client(client, |client| {
-        client.enqueue(message.as_bytes(), EventType::Identify, parts, false)
+        client.enqueue(message.as_bytes(), EventType::Identify, parts, Tracking::Nobody)
     });
     match enqueued.unwrap_or(Err(Refusal::Closed)) {
         Ok(_) => format!("+{}", identify.message_id.as_deref().unwrap_or_default()),

@@ -124,7 +124,7 @@ impl Mailbox {
                 format!(r#"{{"type":"delivered","attempts":{attempts},"events":["#).as_bytes(),
             );
             for (index, event) in events.iter().enumerate() {
-                append_event(mail, index, event.sequence, &event.bytes);
+                append_event(mail, index, event.sequence, event.bytes.as_deref().unwrap_or(b"null"));
             }
             mail.extend_from_slice(b"]}");
         });

@@ -29,6 +29,7 @@ use crate::delivery::transport::http::HttpTransport;
 use crate::delivery::transport::{Failure, Response, Transport, Ways};
 use crate::error::{Error, ErrorKind};
 use crate::event::{EventType, MAX_EVENT_BYTES, Parts};
+use crate::queue::Tracking;
 use crate::stats::Refusal;
 use mailbox::{Mailbox, Wake};
 
@@ -86,6 +87,8 @@ mod flag {
     pub const TIMESTAMP: u32 = 1 << 5;
     pub const INTEGRATIONS: u32 = 1 << 6;
     pub const TRACKED: u32 = 1 << 7;
+    /// Whoever waits for a tracked event has it still.
+    pub const KNOWN: u32 = 1 << 8;
 }
 
 /// The bits of `usesCallback`.
@@ -270,10 +273,14 @@ pub fn enqueue(handle: u32, text: JsString, flags: u32) -> f64 {
         timestamp: flags & flag::TIMESTAMP != 0,
         integrations: flags & flag::INTEGRATIONS != 0,
     };
-    let tracked = flags & flag::TRACKED != 0;
+    let tracking = match (flags & flag::TRACKED != 0, flags & flag::KNOWN != 0) {
+        (false, _) => Tracking::Nobody,
+        (true, false) => Tracking::Whole,
+        (true, true) => Tracking::Fate,
+    };
     let accepted = environment::with_client(handle, |client| {
         with_utf8(&text, |text| match text {
-            Some(text) => client.enqueue(text, event_type, parts, tracked),
+            Some(text) => client.enqueue(text, event_type, parts, tracking),
             None => Err(client.refuse(Refusal::TooLarge)),
         })
     });

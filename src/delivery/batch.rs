@@ -89,6 +89,7 @@ impl Batch {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::queue::Tracking;
 
     #[test]
     fn fit_counts_events_bytes_and_commas() {
@@ -113,7 +114,12 @@ mod tests {
     #[test]
     fn halves_hold_everything_once() {
         let entries = (1..=5)
-            .map(|sequence| Entry { bytes: Box::default(), sequence, accepted_at_ms: 0, tracked: false })
+            .map(|sequence| Entry {
+                bytes: Box::default(),
+                sequence,
+                accepted_at_ms: 0,
+                tracking: Tracking::Nobody,
+            })
             .collect();
         let [left, right] = Batch::new(1, entries).split([2, 3]).unwrap();
         let sequences: Vec<_> = left.entries().iter().chain(right.entries()).map(|e| e.sequence).collect();

@@ -16,7 +16,7 @@ pub struct DeadLetter {
 
 impl From<&Entry> for DeadLetter {
     fn from(entry: &Entry) -> Self {
-        Self { sequence: entry.sequence, tracked: entry.tracked, bytes: entry.bytes.clone() }
+        Self { sequence: entry.sequence, tracked: entry.tracking.is_on(), bytes: entry.bytes.clone() }
     }
 }
 
@@ -46,7 +46,8 @@ impl Cause {
     pub fn message(&self) -> String {
         let status = self.status.map(status_line);
         let answer = status.as_deref().unwrap_or("No answer");
-        let after = format!("given up after {} attempts", self.attempts);
+        let attempts = if self.attempts == 1 { "attempt" } else { "attempts" };
+        let after = format!("given up after {} {attempts}", self.attempts);
         match self.reason {
             DropReason::Rejected => format!("{answer}: Segment refused this event. Check its shape and size, and that host and path are Segment's."),
             DropReason::Unauthorized if self.at_authorization => format!("{answer}: the authorization server refused the OAuth client. Check clientId, keyId, clientKey, scope and authServer."),

@@ -40,8 +40,8 @@ pub struct Report {
 pub struct Delivered {
     /// Its place in the order of acceptance.
     pub sequence: u64,
-    /// The sealed JSON.
-    pub bytes: Box<[u8]>,
+    /// The sealed JSON, unless whoever waits has the event still.
+    pub bytes: Option<Box<[u8]>>,
 }
 
 /// One thing that happened. None of them holds the write key or an authorization header.

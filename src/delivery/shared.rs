@@ -14,8 +14,8 @@ use super::ledger::{Abandoned, Ended, Ledger, Plan};
 use super::notice::{Delivered, Notice, Observer};
 use super::spooling::Storage;
 use crate::config::Config;
-use crate::queue::Entry;
 use crate::queue::spool::disk::Disk;
+use crate::queue::{Entry, Tracking};
 use crate::stats::{DropReason, Refusal, Stats};
 
 /// One client, seen from both threads.
@@ -80,9 +80,9 @@ impl Shared {
     ///
     /// # Errors
     /// [`Refusal::Closed`] or [`Refusal::QueueFull`].
-    pub fn accept(&self, bytes: Box<[u8]>, tracked: bool) -> Result<u64, Refusal> {
+    pub fn accept(&self, bytes: Box<[u8]>, tracking: Tracking) -> Result<u64, Refusal> {
         let mut ledger = self.ledger();
-        let accepted = ledger.accept(bytes, tracked, self.clock.elapsed());
+        let accepted = ledger.accept(bytes, tracking, self.clock.elapsed());
         let has_fault = ledger.spool_mut().is_some_and(|spool| spool.has_fault());
         drop(ledger);
         if has_fault {
@@ -151,8 +151,11 @@ impl Shared {
         let events: Vec<_> = batch
             .entries()
             .iter()
-            .filter(|entry| all || entry.tracked)
-            .map(|entry| Delivered { sequence: entry.sequence, bytes: entry.bytes.clone() })
+            .filter(|entry| all || entry.tracking.is_on())
+            .map(|entry| {
+                let bytes = (all || entry.tracking == Tracking::Whole).then(|| entry.bytes.clone());
+                Delivered { sequence: entry.sequence, bytes }
+            })
             .collect();
         let ended = self.ledger().deliver(batch, self.clock.elapsed());
         self.do_chores();
@@ -251,7 +254,8 @@ impl Shared {
 
     fn report_dropped(&self, cause: Cause, entries: &[Entry]) {
         let all = self.observer.interest().dropped;
-        let told = entries.iter().filter(|entry| all || entry.tracked).map(DeadLetter::from).collect();
+        let told =
+            entries.iter().filter(|entry| all || entry.tracking.is_on()).map(DeadLetter::from).collect();
         self.report_some(cause, entries.len(), told);
     }
 

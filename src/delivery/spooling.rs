@@ -192,8 +192,12 @@ impl Shared {
     pub(super) fn report_evicted(&self, evicted: &Evicted) {
         let cause = Cause::new(DropReason::QueueFull, None, 0);
         let all = self.observer.interest().dropped;
-        let mut told: Vec<_> =
-            evicted.entries.iter().filter(|entry| all || entry.tracked).map(DeadLetter::from).collect();
+        let mut told: Vec<_> = evicted
+            .entries
+            .iter()
+            .filter(|entry| all || entry.tracking.is_on())
+            .map(DeadLetter::from)
+            .collect();
         told.extend(self.read_awaited(&evicted.unread));
         let on_disk: u64 = evicted.unread.iter().map(|plan| plan.length).sum();
         self.report_some(cause, evicted.entries.len() + usize::try_from(on_disk).unwrap_or(usize::MAX), told);

@@ -153,10 +153,11 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::queue::Tracking;
     use proptest::prelude::*;
 
     fn entry(sequence: u64, size: usize) -> Entry {
-        Entry { bytes: vec![b'x'; size].into(), sequence, accepted_at_ms: 0, tracked: false }
+        Entry { bytes: vec![b'x'; size].into(), sequence, accepted_at_ms: 0, tracking: Tracking::Nobody }
     }
 
     fn sequences(entries: &[Entry]) -> Vec<u64> {

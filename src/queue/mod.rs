@@ -12,8 +12,28 @@ pub struct Entry {
     pub sequence: u64,
     /// When it was accepted, in milliseconds of the client's monotonic clock; below zero in an earlier process.
     pub accepted_at_ms: i64,
-    /// Somebody waits for this event's own fate.
-    pub tracked: bool,
+    /// Whether somebody waits for this event's own fate.
+    pub tracking: Tracking,
+}
+
+/// Who waits for the fate of one event.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tracking {
+    /// Nobody.
+    #[default]
+    Nobody,
+    /// Somebody who wants to see the event then.
+    Whole,
+    /// Somebody who has the event still.
+    Fate,
+}
+
+impl Tracking {
+    /// Whether there is anybody to tell.
+    #[must_use]
+    pub fn is_on(self) -> bool {
+        self != Self::Nobody
+    }
 }
 
 impl Entry {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use companion_segment::delivery::notice::{Interest, Notice, Observer, Report};
 use companion_segment::delivery::transport::Transport;
 use companion_segment::delivery::transport::http::HttpTransport;
+use companion_segment::queue::Tracking;
 use companion_segment::queue::spool::disk::{Disk, SystemDisk};
 use companion_segment::{Client, Environment, EventType, Options, Parts, Refusal, Stats};
 
@@ -110,12 +111,12 @@ impl Harness {
     /// Tracks an event whose fate somebody waits for.
     pub fn track_and_wait(&self, number: u64) {
         let text = format!(r#"{{"userId":"u","event":"e","n":{number}}}"#);
-        self.client.enqueue(text.as_bytes(), EventType::Track, Parts::default(), true).unwrap();
+        self.client.enqueue(text.as_bytes(), EventType::Track, Parts::default(), Tracking::Whole).unwrap();
     }
 
     /// Tracks an event of this text.
     pub fn track_text(&self, text: &str) -> Result<u64, Refusal> {
-        self.client.enqueue(text.as_bytes(), EventType::Track, Parts::default(), false)
+        self.client.enqueue(text.as_bytes(), EventType::Track, Parts::default(), Tracking::Nobody)
     }
 
     /// Tracks events that carry the numbers from 0.
@@ -173,7 +174,7 @@ impl Harness {
             Notice::Delivered { events, .. } => Some(events),
             _ => None,
         });
-        events.flatten().map(|event| number(&event.bytes)).collect()
+        events.flatten().map(|event| number(event.bytes.as_deref().unwrap_or_default())).collect()
     }
 
     /// The numbers of the dropped events under reason and status.

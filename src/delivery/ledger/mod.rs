@@ -12,10 +12,10 @@ use std::time::Duration;
 use super::batch::{self, Batch};
 use super::dead_letter::DeadLetter;
 use crate::config::{Config, MAX_BATCH_BYTES};
-use crate::queue::Entry;
 use crate::queue::memory::Queue;
 use crate::queue::spool::books::ReadPlan;
 use crate::queue::spool::{Settings, Spool};
+use crate::queue::{Entry, Tracking};
 use crate::stats::{DropReason, Refusal, SpoolState, Stats};
 pub use waiters::Ended;
 use waiters::{Waiter, Waiters};
@@ -135,12 +135,17 @@ impl Ledger {
     ///
     /// # Errors
     /// [`Refusal::Closed`] or [`Refusal::QueueFull`], counted.
-    pub fn accept(&mut self, bytes: Box<[u8]>, tracked: bool, now: Duration) -> Result<Accepted, Refusal> {
+    pub fn accept(
+        &mut self,
+        bytes: Box<[u8]>,
+        tracking: Tracking,
+        now: Duration,
+    ) -> Result<Accepted, Refusal> {
         if self.closing {
             return Err(self.refuse(Refusal::Closed));
         }
         let sequence = self.last_sequence + 1;
-        let entry = Entry { bytes, sequence, accepted_at_ms: signed_milliseconds(now), tracked };
+        let entry = Entry { bytes, sequence, accepted_at_ms: signed_milliseconds(now), tracking };
         let placed = match self.spool {
             Some(_) => self.spool_or_queue(entry, now),
             None => self.queue.push(entry).map(Evicted::from).map_err(drop),

@@ -12,10 +12,10 @@ use crate::config::Overflow;
 use crate::delivery::batch::Batch;
 use crate::delivery::dead_letter::DeadLetter;
 use crate::event::MAX_EVENT_BYTES;
-use crate::queue::Entry;
 use crate::queue::spool::books::{Adopted, Chore, ReadPlan};
 use crate::queue::spool::keeper::ReadBack;
 use crate::queue::spool::{NotWritten, Settings, Spool, SyncJob};
+use crate::queue::{Entry, Tracking};
 use crate::stats::{DropReason, SpoolState};
 
 /// Memory is filled up from disk when less than this waits in it.
@@ -65,7 +65,7 @@ impl Ledger {
                 }
                 Ok(offset) => {
                     spool.postpone(entry.sequence, offset);
-                    if entry.tracked {
+                    if entry.tracking.is_on() {
                         postponed.insert(entry.sequence);
                     }
                     return Ok(evicted);
@@ -136,12 +136,13 @@ impl Ledger {
         let epoch = i64::try_from(plan.epoch).unwrap_or(i64::MAX);
         for event in back.events {
             let accepted_at_ms = i64::try_from(event.accepted_at).unwrap_or(i64::MAX).saturating_sub(epoch);
-            let tracked = postponed.remove(&event.sequence);
+            // Whoever has the event still may be shown it again.
+            let tracking = if postponed.remove(&event.sequence) { Tracking::Whole } else { Tracking::Nobody };
             self.queue.append(Entry {
                 bytes: event.bytes,
                 sequence: event.sequence,
                 accepted_at_ms,
-                tracked,
+                tracking,
             });
         }
         spool.settle(back.lost.iter().copied());
@@ -226,10 +227,10 @@ impl Ledger {
         for entry in in_flight.values().flat_map(Batch::entries).chain(&waiting) {
             if spool.books().covers(entry.sequence) {
                 ranges.push((entry.sequence, 1));
-                kept.extend(entry.tracked.then(|| DeadLetter::from(entry)));
+                kept.extend(entry.tracking.is_on().then(|| DeadLetter::from(entry)));
             } else {
-                let Entry { sequence, accepted_at_ms, tracked, .. } = *entry;
-                self.queue.append(Entry { bytes: entry.bytes.clone(), sequence, accepted_at_ms, tracked });
+                let Entry { sequence, accepted_at_ms, tracking, .. } = *entry;
+                self.queue.append(Entry { bytes: entry.bytes.clone(), sequence, accepted_at_ms, tracking });
             }
         }
         *left += ranges.iter().map(|(_, length)| length).sum::<u64>();
