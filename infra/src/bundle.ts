@@ -70,7 +70,7 @@ export async function bundle({ entry, architecture, outdir, addon }: BundleOptio
 
 /**
  * For esbuild: the package loads the addon of one architecture from beside the bundle, instead of looking for that of
- * the machine, and knows its version without its package.json.
+ * the machine.
  */
 export function addonPlugin(architecture: LambdaArchitecture): Plugin {
   return {
@@ -82,17 +82,11 @@ export function addonPlugin(architecture: LambdaArchitecture): Plugin {
           ? { path: `./${addonFileName(architecture)}`, external: true }
           : undefined;
       });
-      esbuild.onLoad({ filter: /[\\/]dist[\\/]version\.js$/ }, async ({ path }) => {
-        const manifest = await manifestIn(dirname(dirname(path)));
-        return manifest?.name === PACKAGE
-          ? { contents: `exports.VERSION = ${JSON.stringify(manifest.version)};`, loader: 'js' }
-          : undefined;
-      });
     },
   };
 }
 
-async function manifestIn(folder: string): Promise<{ name?: string; version?: string } | undefined> {
+async function manifestIn(folder: string): Promise<{ name?: string } | undefined> {
   const text = await readFile(join(folder, 'package.json'), 'utf8').catch(() => undefined);
-  return text === undefined ? undefined : (JSON.parse(text) as { name?: string; version?: string });
+  return text === undefined ? undefined : (JSON.parse(text) as { name?: string });
 }
