@@ -110,7 +110,7 @@ describe('a token', () => {
     assert.deepEqual([server.tokenRequests.length, server.batches.length], [2, 2]);
     assert.deepEqual(
       failures.map(({ reason }) => [reason.code, reason.status]),
-      Array(2).fill(['ERR_UNAUTHORIZED', 401]),
+      failures.map(() => ['ERR_UNAUTHORIZED', 401]),
     );
   });
 });
@@ -119,7 +119,7 @@ describe('the authorization server', () => {
   for (const status of [400, 401, 403, 415]) {
     test(`that answers ${status} is not asked again, and everybody is told at once`, async (t) => {
       const server = await startOAuth(t, {
-        answers: Array(5).fill({ status, body: `{"error":"${status}"}` }),
+        answers: Array.from({ length: 5 }, () => ({ status, body: `{"error":"${status}"}` })),
       });
       const analytics = startAnalytics(t, server);
       const failures = failuresOf(analytics);
@@ -146,7 +146,7 @@ describe('the authorization server', () => {
   });
 
   test('that goes on failing is given up after maxRetries of both', async (t) => {
-    const server = await startOAuth(t, { answers: Array(9).fill({ status: 503 }) });
+    const server = await startOAuth(t, { answers: Array.from({ length: 9 }, () => ({ status: 503 })) });
     const analytics = startAnalytics(t, server, { oauth: { maxRetries: 1 }, maxRetries: 0 });
     const failures = failuresOf(analytics);
     trackMany(analytics, 1);

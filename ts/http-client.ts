@@ -10,7 +10,7 @@ export interface HTTPFetchRequest {
   method: 'POST';
   signal: AbortSignal;
   /** A 3xx is no success, and a POST that is redirected may lose its body. */
-  redirect: 'manual';
+  redirect?: 'manual';
 }
 
 /** Anything like the Headers of fetch. */

@@ -28,7 +28,7 @@ export interface ResolvedOAuth {
 }
 
 const TEXTS = ['clientId', 'keyId', 'authServer', 'scope'] as const;
-const KNOWN: readonly string[] = [...TEXTS, 'clientKey', 'maxRetries', 'httpClient'];
+const KNOWN: ReadonlySet<string> = new Set([...TEXTS, 'clientKey', 'maxRetries', 'httpClient']);
 
 /** Checks types; the engine knows the bounds. */
 export function resolveOAuth(given: unknown): ResolvedOAuth {
@@ -41,7 +41,7 @@ export function resolveOAuth(given: unknown): ResolvedOAuth {
     string,
     unknown
   >;
-  const unknown = Object.keys(texts).find((name) => !KNOWN.includes(name));
+  const unknown = Object.keys(texts).find((name) => !KNOWN.has(name));
   if (unknown !== undefined)
     throw invalidOption('oauthSettings', `without "${unknown}", which is no such setting`);
   for (const name of ['clientId', 'keyId']) {

@@ -5,9 +5,9 @@ import { identifyByHand } from '../notifications.mjs';
 
 const { SEGMENT_WRITE_KEY: writeKey, SEGMENT_HOST: host } = process.env;
 const analytics = new Analytics({ writeKey, host });
-/** @type {unknown} */
+/** @type {Error | undefined} */
 let problem;
-analytics.on('error', (error) => (problem = error.reason ?? error));
+analytics.on('error', ({ reason }) => (problem = new Error('not delivered', { cause: reason })));
 
 export async function handler(event) {
   for (const { Sns } of event.Records) analytics.identify(identifyByHand(Sns.Message));
