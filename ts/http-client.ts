@@ -68,7 +68,8 @@ export class FetchHTTPClient implements HTTPClient {
 export function clientOf(option: string, client: unknown): HTTPClient | undefined {
   if (client === undefined) return undefined;
   if (typeof client === 'function') return new FetchHTTPClient(client as HTTPFetchFn);
-  if (typeof (client as Partial<HTTPClient> | null)?.makeRequest === 'function') return client as HTTPClient;
+  const { makeRequest } = Object(client) as Partial<HTTPClient>;
+  if (typeof makeRequest === 'function') return client as HTTPClient;
   throw invalidOption(option, 'a function like fetch or an object with makeRequest');
 }
 

@@ -90,7 +90,7 @@ async function fromSecret(id: string, field: string | undefined): Promise<string
   const client = new SecretsManagerClient({ requestHandler: REQUEST_HANDLER });
   try {
     const { SecretString: text = '' } = await client.send(new GetSecretValueCommand({ SecretId: id }));
-    return field ? memberOf(text, field) : text;
+    return (field ? memberOf(text, field) : text).trim();
   } finally {
     client.destroy();
   }
@@ -101,7 +101,7 @@ async function fromParameter(name: string): Promise<string> {
   const client = new SSMClient({ requestHandler: REQUEST_HANDLER });
   try {
     const { Parameter } = await client.send(new GetParameterCommand({ Name: name, WithDecryption: true }));
-    return Parameter?.Value ?? '';
+    return (Parameter?.Value ?? '').trim();
   } finally {
     client.destroy();
   }
