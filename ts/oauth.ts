@@ -10,7 +10,7 @@ export interface OAuthSettings {
   clientKey: string | Buffer;
   /** Segment's id of the key. */
   keyId: string;
-  /** The authorization server; the EU's is `https://oauth2.eu1.segmentapis.com`. @default 'https://oauth2.segment.io' */
+  /** The authorization server. @default that of `region`: `https://oauth2.segment.io` or `https://oauth2.eu1.segmentapis.com` */
   authServer?: string | undefined;
   /** @default 'tracking_api:write' */
   scope?: string | undefined;

@@ -176,19 +176,15 @@ impl Options {
         } else {
             (TWELVE_HOURS, TWELVE_HOURS.as_secs())
         };
+        let region = self.region.unwrap_or_default();
         let insecure = self.allow_insecure_host.unwrap_or(false);
         let max_retries = max_retries("maxRetries", self.max_retries)?;
-        let oauth = self.oauth.map(|oauth| oauth.build(max_retries, insecure)).transpose()?;
+        let oauth = self.oauth.map(|oauth| oauth.build(region, max_retries, insecure)).transpose()?;
         let flush_at =
             whole("flushAt", self.flush_at, DEFAULT_FLUSH_AT, 0, MAX_BATCH_EVENTS, "events")?.max(1);
         Ok(Config {
             write_key: write_key(self.write_key)?,
-            endpoint: endpoint(
-                self.host.as_deref(),
-                self.path.as_deref(),
-                self.region.unwrap_or_default(),
-                insecure,
-            )?,
+            endpoint: endpoint(self.host.as_deref(), self.path.as_deref(), region, insecure)?,
             flush_at,
             max_batch_events: if explicit_flush_at { flush_at } else { MAX_BATCH_EVENTS },
             flush_interval: milliseconds("flushInterval", self.flush_interval, DEFAULT_FLUSH_INTERVAL_MS, 0)?,

@@ -11,11 +11,12 @@ use rustls::pki_types::pem::PemObject as _;
 use serde::Deserialize;
 use url::Url;
 
-use super::{base, max_retries, without_trailing_slash};
+use super::{Region, base, max_retries, without_trailing_slash};
 use crate::error::Error;
 
-/// Segment's authorization server in the US.
-const AUTH_SERVER: &str = "https://oauth2.segment.io";
+/// Segment's authorization servers (Segment docs, "OAuth 2.0"); tokens are good in their region only.
+const AUTH_SERVER_US: &str = "https://oauth2.segment.io";
+const AUTH_SERVER_EU: &str = "https://oauth2.eu1.segmentapis.com";
 const SCOPE: &str = "tracking_api:write";
 const DEFAULT_RETRIES: u32 = 3;
 
@@ -57,8 +58,16 @@ pub struct SigningKey(Arc<KeyPair>);
 
 impl OAuthOptions {
     /// Checks every field; `retries` is the client's own `maxRetries`.
-    pub(super) fn build(self, retries: Option<u32>, insecure: bool) -> Result<OAuthConfig, Error> {
-        let server = self.auth_server.as_deref().unwrap_or(AUTH_SERVER);
+    pub(super) fn build(
+        self,
+        region: Region,
+        retries: Option<u32>,
+        insecure: bool,
+    ) -> Result<OAuthConfig, Error> {
+        let server = self.auth_server.as_deref().unwrap_or(match region {
+            Region::Us => AUTH_SERVER_US,
+            Region::Eu => AUTH_SERVER_EU,
+        });
         let mut endpoint = without_trailing_slash(base("oauthSettings.authServer", server, insecure)?);
         let path = format!("{}/token", endpoint.path().trim_end_matches('/'));
         endpoint.set_path(&path);

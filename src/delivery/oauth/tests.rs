@@ -10,7 +10,7 @@ use ring::signature::{RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::config::{OAuthOptions, Options};
+use crate::config::{OAuthOptions, Options, Region};
 use crate::delivery::clock::Pause;
 use crate::delivery::transport::Answer;
 
@@ -279,6 +279,28 @@ fn settings_that_can_not_be_used_are_refused_by_name() {
             .unwrap_err();
         assert_eq!(error.field(), Some(field));
         assert!(!error.to_string().contains("abc"), "{error}");
+    }
+}
+
+#[test]
+fn each_region_has_its_authorization_server() {
+    for (region, endpoint) in [
+        (Region::Us, "https://oauth2.segment.io/token"),
+        (Region::Eu, "https://oauth2.eu1.segmentapis.com/token"),
+    ] {
+        let oauth = OAuthOptions {
+            client_id: "client".into(),
+            client_key: KEY.into(),
+            key_id: "key-1".into(),
+            ..OAuthOptions::default()
+        };
+        let options = Options {
+            write_key: "key".into(),
+            oauth: Some(oauth),
+            region: Some(region),
+            ..Options::default()
+        };
+        assert_eq!(options.build().unwrap().oauth.unwrap().endpoint.as_str(), endpoint);
     }
 }
 
