@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 
-import { KEY, MINIMAL, next, startPair, startSegment, trackMany } from './support/clients.mjs';
+import { startOAuth } from './support/authorization-server.mjs';
+import { KEY, MINIMAL, next, startClient, startPair, startSegment, trackMany } from './support/clients.mjs';
 import { lastLine, runProgram } from './support/programs.mjs';
 
 /** Loggers with the methods of the real ones; each writes `{ level, message, fields, context }` into `lines`. */
@@ -188,4 +189,17 @@ test('without a logger nothing is written, whatever happens', async (t) => {
   );
   assert.deepEqual([code, stderr, stdout.trimEnd().split('\n').length], [0, '', 1]);
   assert.equal(lastLine(stdout).delivered, 2);
+});
+
+test('a Nest logger finds no stack where it looks for one in an error', async (t) => {
+  const server = await startOAuth(t, { answers: [{ status: 400 }] });
+  const errors = [];
+  const none = () => {};
+  const logger = { log: none, warn: none, debug: none, verbose: none, error: (...args) => errors.push(args) };
+  const analytics = startClient(t, { url: server.host }, { logger, oauthSettings: server.oauthSettings });
+  analytics.track(MINIMAL.track);
+  await analytics.flush();
+  const [[message, stack, context]] = errors;
+  assert.match(message, /^the authorization server refused the OAuth client/);
+  assert.deepEqual([stack, context], [undefined, 'Segment']);
 });

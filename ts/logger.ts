@@ -64,7 +64,9 @@ function writerFor(logger: Loose): Writer | undefined {
     const names: Record<string, string> = { info: 'log', trace: has('verbose') ? 'verbose' : 'log' };
     return (level, message, fields) => {
       const name = names[level] ?? level;
-      return call(has(name) ? name : 'log', `${message} ${JSON.stringify(fields)}`, 'Segment');
+      // Between an error's message and its context Nest's loggers expect a stack.
+      const context = name === 'error' ? [undefined, 'Segment'] : ['Segment'];
+      return call(has(name) ? name : 'log', `${message} ${JSON.stringify(fields)}`, ...context);
     };
   }
   if (has('info')) {
