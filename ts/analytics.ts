@@ -52,6 +52,9 @@ const CLOSE_TIMEOUT_MS = 75_000;
 /** Waits for an event that only plugins wait for. */
 const NOBODY = { delivered: () => {}, failed: () => {} };
 
+/** As analytics-node: how long the promise of a callback is waited for. */
+const CALLBACK_TIMEOUT_MS = 1_000;
+
 /** Clients that somebody listens to and that have events under way: they must not be collected. */
 const busy = new Set<Analytics>();
 
@@ -111,6 +114,8 @@ export class Analytics extends Emitter<AnalyticsEvents> {
     for (const method of EVENT_TYPES) this[method] = this[method].bind(this) as never;
     this.flush = this.flush.bind(this);
     this.closeAndFlush = this.closeAndFlush.bind(this);
+    this.register = this.register.bind(this);
+    this.deregister = this.deregister.bind(this);
     this.#departing = this.#departure(httpClient !== undefined);
     watchExit(this.#departing);
     watchSignals(flushOnSignal);
@@ -128,32 +133,32 @@ export class Analytics extends Emitter<AnalyticsEvents> {
 
   /** Who the user is. True: accepted; false: refused, and `error` listeners know why. */
   identify(params: MethodParams['identify'], callback?: Callback): boolean {
-    return this.#call('identify', params, settlementOf(callback));
+    return this.#call('identify', params, this.#settlementOf(callback));
   }
 
   /** What the user did. True: accepted; false: refused, and `error` listeners know why. */
   track(params: MethodParams['track'], callback?: Callback): boolean {
-    return this.#call('track', params, settlementOf(callback));
+    return this.#call('track', params, this.#settlementOf(callback));
   }
 
   /** A web page was seen. True: accepted; false: refused, and `error` listeners know why. */
   page(params: MethodParams['page'], callback?: Callback): boolean {
-    return this.#call('page', params, settlementOf(callback));
+    return this.#call('page', params, this.#settlementOf(callback));
   }
 
   /** A screen of an application was seen. True: accepted; false: refused, and `error` listeners know why. */
   screen(params: MethodParams['screen'], callback?: Callback): boolean {
-    return this.#call('screen', params, settlementOf(callback));
+    return this.#call('screen', params, this.#settlementOf(callback));
   }
 
   /** Which group the user belongs to. True: accepted; false: refused, and `error` listeners know why. */
   group(params: MethodParams['group'], callback?: Callback): boolean {
-    return this.#call('group', params, settlementOf(callback));
+    return this.#call('group', params, this.#settlementOf(callback));
   }
 
   /** Two ids are one user. True: accepted; false: refused, and `error` listeners know why. */
   alias(params: MethodParams['alias'], callback?: Callback): boolean {
-    return this.#call('alias', params, settlementOf(callback));
+    return this.#call('alias', params, this.#settlementOf(callback));
   }
 
   /**
@@ -337,7 +342,7 @@ export class Analytics extends Emitter<AnalyticsEvents> {
     };
     const isLate = others !== undefined || this.#plugins.hasLast;
     // Without anybody who waits for the context, it need not be kept.
-    const isAwaited = settlement !== undefined || this.#plugins.hasLast;
+    const isAwaited = settlement !== undefined || this.#plugins.hasLast || this.#interest !== 0;
     const whole = isAwaited ? { ...NOBODY, ...settlement, context, ...(isLate && { passed }) } : undefined;
     if (passage.kind === 'send') return void this.#enqueueEvent(context.event, type, whole);
     this.#count('cancelled');
@@ -403,6 +408,14 @@ export class Analytics extends Emitter<AnalyticsEvents> {
   #conclude(settlement: Settlement | undefined, tell: () => void): void {
     if (settlement?.passed === undefined) tell();
     else this.#ending(settlement.passed().then(tell));
+  }
+
+  /** As in analytics-node, a flush waits for what a callback promised, but not for ever. */
+  #settlementOf(callback: Callback | undefined): Settlement | undefined {
+    if (callback === undefined) return undefined;
+    return settlementOf(callback, (promised) =>
+      this.#ending(settled(new Set([promised]), CALLBACK_TIMEOUT_MS)),
+    );
   }
 
   #ending(promise: Promise<void>): void {

@@ -16,7 +16,8 @@ export interface Receipt {
 
 /** What `error` listeners get. `reason.code` is one of the stable codes. */
 export type DeliveryFailure =
-  { code: 'delivery_failure'; reason: unknown; ctx: Context } | { code: 'unknown'; reason: unknown };
+  | { code: 'delivery_failure'; reason: unknown; ctx: Context }
+  | { code: 'unknown'; reason: unknown; ctx?: undefined };
 
 /** A request about to be sent, without write key and authorization. */
 export interface HttpRequestEvent {

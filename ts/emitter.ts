@@ -4,13 +4,17 @@ export type EventMap = Record<string, unknown[]>;
 export type Listener<Args extends unknown[]> = (...args: Args) => void;
 
 export class Emitter<Events extends EventMap> {
+  /** Listeners of one event from which on Node is told of a possible leak. 0: never. */
+  maxListeners = 10;
   readonly #listeners = new Map<keyof Events, Listener<never>[]>();
+  #isWarned = false;
 
   /** Calls `listener` at each `event`. */
   on<Name extends keyof Events>(event: Name, listener: Listener<Events[Name]>): this {
     const listeners = this.#listeners.get(event) ?? [];
     // A new array, so that a dispatch that is going on keeps the list it began with.
     this.#listeners.set(event, [...listeners, listener]);
+    this.#warnOfLeak(event, listeners.length + 1);
     this.listenersChanged();
     return this;
   }
@@ -19,7 +23,7 @@ export class Emitter<Events extends EventMap> {
   once<Name extends keyof Events>(event: Name, listener: Listener<Events[Name]>): this {
     const once: Listener<Events[Name]> = (...args) => {
       this.off(event, once);
-      listener(...args);
+      listener.apply(this, args);
     };
     originals.set(once, listener);
     return this.on(event, once);
@@ -40,13 +44,21 @@ export class Emitter<Events extends EventMap> {
   emit<Name extends keyof Events>(event: Name, ...args: Events[Name]): this {
     for (const listener of this.#listeners.get(event) ?? []) {
       try {
-        const result: unknown = (listener as Listener<Events[Name]>)(...args);
+        const result: unknown = (listener as Listener<Events[Name]>).apply(this, args);
         if (result instanceof Promise) result.catch((error: unknown) => this.listenerFailed(event, error));
       } catch (error) {
         this.listenerFailed(event, error);
       }
     }
     return this;
+  }
+
+  /** Whoever adds a listener for each request never removes it. Told once, as Node tells of its own emitters. */
+  #warnOfLeak(event: keyof Events, count: number): void {
+    if (this.#isWarned || this.maxListeners === 0 || count <= this.maxListeners) return;
+    this.#isWarned = true;
+    const text = `Possible memory leak detected; ${String(event)} has exceeded ${this.maxListeners} listeners.`;
+    process.emitWarning(text, 'MaxListenersExceededWarning');
   }
 
   /** Whether anybody listens to `event`. */

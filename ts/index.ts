@@ -1,5 +1,9 @@
 /** `@companion/segment`: sends events to Segment without blocking, and accounts for every one of them. */
 import { Analytics } from './analytics.js';
+import type { Plugin as PluginOf } from './plugins.js';
+
+/** Something that sees events on their way. `Instance` is what it is registered with. */
+export type Plugin<Instance = Analytics> = PluginOf<Instance>;
 
 export { Analytics };
 export { Analytics as default };
@@ -19,7 +23,14 @@ export type {
   HttpResponseEvent,
   Receipt,
 } from './api.js';
-export type { CancelationOptions, FailedDelivery, LogLevel, LogMessage } from './context.js';
+export type {
+  CancelationOptions,
+  ContextLogger,
+  ContextStats,
+  FailedDelivery,
+  LogLevel,
+  LogMessage,
+} from './context.js';
 export type { ErrorCode, ErrorDetails } from './errors.js';
 export type { FlushSignal } from './exit.js';
 export type {
@@ -55,6 +66,6 @@ export type {
   TrackParams,
   UserTraits,
 } from './params.js';
-export type { Plugin, PluginType } from './plugins.js';
+export type { PluginType } from './plugins.js';
 export type { Redact } from './redact.js';
 export type { DeliveryReport, DropReason, RefusalReason, SpoolState, Stats } from './report.js';

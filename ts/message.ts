@@ -6,7 +6,6 @@ import { type AnalyticsError, ValidationError } from './errors.js';
 import { EVENT_TYPES } from './native.js';
 import type {
   AliasParams,
-  EventContext,
   ExtraContext,
   GroupParams,
   IdentifyParams,
@@ -155,11 +154,11 @@ export function messageFrom(event: SegmentEvent): Message {
 
 /** The caller's context without `library`, which is ours to say. Never the caller's own object changed. */
 function contextOf(given: ExtraContext | null | undefined): object | undefined {
-  const context = given as EventContext | null | undefined;
+  const context = given as Record<string, unknown> | null | undefined;
   if (context === undefined || context === null) return undefined;
   if (typeof context !== 'object') return context;
   const { toJSON } = context;
-  const plain = typeof toJSON === 'function' ? (toJSON.call(context) as EventContext) : context;
+  const plain = typeof toJSON === 'function' ? (toJSON.call(context) as Record<string, unknown>) : context;
   if (typeof plain !== 'object' || plain === null || Array.isArray(plain)) return plain;
   // JSON.stringify asks for toJSON() only once.
   if (!('library' in plain) && typeof plain['toJSON'] !== 'function') return plain;

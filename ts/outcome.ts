@@ -21,13 +21,16 @@ export interface Settlement {
 }
 
 /** A callback as a settlement. What it throws or rejects with harms nobody. */
-export function settlementOf(callback: Callback | undefined): Settlement | undefined {
+export function settlementOf(
+  callback: Callback | undefined,
+  promised: (end: Promise<void>) => void = () => {},
+): Settlement | undefined {
   if (typeof callback !== 'function') return undefined;
   const call = (error: unknown, context: Context) => {
     const failed = (failure: unknown) => context.log('warn', 'Callback Error', { error: failure });
     try {
       const result = callback(error, context);
-      if (result instanceof Promise) result.catch(failed);
+      if (result instanceof Promise) promised(result.then(() => {}, failed));
     } catch (failure) {
       failed(failure);
     }

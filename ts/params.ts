@@ -6,11 +6,18 @@
 /** A moment: a `Date`, or text that `Date.parse` understands (ISO 8601 is what Segment recommends). */
 export type Timestamp = Date | string;
 
-/** Properties of what happened. Any object that `JSON.stringify` writes as an object. */
-export type EventProperties = object;
+/**
+ * A member that only the caller knows. Code for analytics-node reads and writes such members without a cast, and interfaces
+ * without an index signature have to fit: `unknown` allows neither.
+ */
+// oxlint-disable-next-line typescript/no-explicit-any
+type Anything = any;
 
-/** The ones Segment reserves, and any others: in a literal by the index, of an interface without one. */
-type WithOthers<Reserved> = (Reserved & Record<string, unknown>) | (Reserved & object);
+/** Properties of what happened. Any object that `JSON.stringify` writes as an object. */
+export type EventProperties = Record<string, Anything>;
+
+/** The ones Segment reserves, and any others. */
+type WithOthers<Reserved> = Reserved & Record<string, Anything>;
 
 /** Which destinations Segment forwards the event to. */
 export type IntegrationsOptions = {
@@ -56,7 +63,7 @@ interface ReservedContext {
 export type ExtraContext = WithOthers<ReservedContext>;
 
 /** The context of an event, for those who read it. */
-export type EventContext = ReservedContext & Record<string, unknown>;
+export type EventContext = WithOthers<ReservedContext>;
 
 /** An address as Segment's spec has it. */
 export interface Address {
@@ -156,8 +163,8 @@ export interface SegmentEvent {
   event?: string | undefined;
   category?: string | undefined;
   name?: string | undefined;
-  properties?: Record<string, unknown> | undefined;
-  traits?: Record<string, unknown> | undefined;
+  properties?: EventProperties | undefined;
+  traits?: Record<string, Anything> | undefined;
   context?: EventContext | undefined;
   integrations?: IntegrationsOptions | undefined;
   _metadata?: Record<string, unknown> | undefined;

@@ -13,6 +13,7 @@ import type {
   HTTPFetchRequest,
   HTTPResponse,
   IdentifyParams,
+  OAuthSettings,
   PageParams,
   Plugin,
   TrackParams,
@@ -39,7 +40,16 @@ const ownGroupTraits: GroupTraits = groupTraits;
 
 declare const httpClient: peer.HTTPClient;
 declare const fetchFn: peer.HTTPFetchFn;
-const settings: Omit<AnalyticsSettings, 'writeKey'>[] = [{ httpClient }, { httpClient: fetchFn }];
+declare const oauthSettings: peer.OAuthSettings;
+declare const peerSettings: peer.AnalyticsSettings;
+const settings: Omit<AnalyticsSettings, 'writeKey'>[] = [
+  { httpClient },
+  { httpClient: fetchFn },
+  { oauthSettings },
+  peerSettings,
+];
+
+analytics.on('error', ({ code, reason, ctx }) => [code, reason, ctx?.event]);
 
 export { ownUserTraits, ownGroupTraits, settings };
 export type {
@@ -51,6 +61,7 @@ export type {
   HTTPFetchRequest,
   HTTPResponse,
   IdentifyParams,
+  OAuthSettings,
   PageParams,
   Plugin,
   TrackParams,

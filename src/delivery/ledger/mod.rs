@@ -4,6 +4,8 @@
 //! conservation identity holds for every reader.
 
 mod spooling;
+#[cfg(test)]
+mod tests;
 mod waiters;
 
 use std::collections::{HashMap, HashSet};
@@ -173,19 +175,11 @@ impl Ledger {
 
     /// The next batch, if one should leave now.
     pub fn take(&mut self, config: &Config, envelope: usize, now: Duration) -> Option<Batch> {
-        let oldest = self.queue.oldest()?;
-        if self.in_flight.len() >= config.max_concurrent_requests {
+        let busy = self.in_flight.len() >= config.max_concurrent_requests;
+        if busy || !self.is_due(config, envelope, now) {
             return None;
         }
-        let room = MAX_BATCH_BYTES - envelope;
-        let due = oldest.sequence <= self.flush_up_to
-            || self.queue.len() >= self.threshold(config, now).events
-            || self.queue.waiting_bytes() >= room
-            || age(oldest, now) >= config.flush_interval;
-        if !due {
-            return None;
-        }
-        let count = batch::fit(self.queue.sizes(), config.max_batch_events, room);
+        let count = batch::fit(self.queue.sizes(), config.max_batch_events, MAX_BATCH_BYTES - envelope);
         self.last_batch += 1;
         let mut entries = self.queue.take(count);
         // Recovered events joined the queue later than they were accepted.
@@ -194,6 +188,16 @@ impl Ledger {
         self.in_flight.insert(batch.id, batch.clone());
         self.last_send = Some(now);
         Some(batch)
+    }
+
+    /// Whether a batch should leave, a free connection provided.
+    fn is_due(&self, config: &Config, envelope: usize, now: Duration) -> bool {
+        self.queue.oldest().is_some_and(|oldest| {
+            oldest.sequence <= self.flush_up_to
+                || self.queue.len() >= self.threshold(config, now).events
+                || self.queue.waiting_bytes() >= MAX_BATCH_BYTES - envelope
+                || age(oldest, now) >= config.flush_interval
+        })
     }
 
     /// What comes next; arms the wake-up that [`Ledger::accept`] gives.
@@ -210,6 +214,10 @@ impl Ledger {
                 let interval = now + config.flush_interval.saturating_sub(age(oldest, now));
                 let relaxed = threshold.relaxes_in.map(|left| now + left);
                 due_at = [due_at, relaxed, Some(interval)].into_iter().flatten().min();
+            }
+            if self.is_due(config, envelope, now) {
+                // Events have come since the worker looked for a batch, and nobody wakes it for them.
+                due_at = Some(now);
             }
         }
         Plan { finished: self.is_over(), due_in: due_at.map(|due| due.saturating_sub(now)) }
