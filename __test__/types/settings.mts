@@ -121,7 +121,11 @@ declare const analytics: Analytics;
 // Events.
 analytics
   .on('track', ({ event, attempts, id }) => [event.messageId, attempts.toFixed(), id.length])
-  .on('page', ({ event }) => [event.context?.page?.url, event.context?.['mine'], typeof event.properties])
+  .on('page', ({ event }) => [
+    event.context?.page?.url,
+    typeof event.context?.['mine'],
+    typeof event.properties,
+  ])
   .once('error', (failure: DeliveryFailure) => {
     if (failure.code === 'delivery_failure') return void failure.ctx.event.type;
     const { code }: { code: 'unknown' } = failure;
