@@ -2,7 +2,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 
-import { messageIdsOf } from './support/clients.mjs';
+import { createSqsHandler } from '@companion/segment/aws';
+
+import { KEY, messageIdsOf, startSegment } from './support/clients.mjs';
 import {
   TOPIC,
   accountOf,
@@ -181,6 +183,18 @@ describe('an event that is not of a queue is refused', () => {
       assert.equal(segment.requestCount, 0);
     });
   }
+});
+
+test('without a logger the console says why a record stays in the queue, and nothing of the customer', async (t) => {
+  const write = t.mock.method(console, 'error', () => {});
+  const segment = await startSegment(t);
+  await segment.close();
+  const settings = { host: segment.url, maxRetries: 0 };
+  const handler = createSqsHandler({ writeKey: KEY, settings });
+  assert.deepEqual(await handler(sqsEvent(created(1))), failures(1));
+  const lines = write.mock.calls.map((call) => call.arguments);
+  assert.deepEqual([lines.length, lines[0][1].code], [1, 'ERR_NETWORK']);
+  assertNothingPrivate(lines);
 });
 
 describe('in a FIFO queue', () => {

@@ -9,7 +9,7 @@ import {
   type ReceiverOptions,
 } from '../commercetools/receiver.js';
 import type { NotificationOutcome, SegmentClient, SegmentClientLike } from '../commercetools/types.js';
-import { logTo, type Log } from '../logger.js';
+import { logTo, type Log, type LoggerLike } from '../logger.js';
 import type { LambdaContext } from './events.js';
 import { publish, reportOf, type MetricsLike, type RecordsReport } from './metrics.js';
 import { unwrapRecord, type AwsMessage } from './records.js';
@@ -17,7 +17,10 @@ import { Standstill } from './standstill.js';
 import { reserveOf, timeLeft } from './with-segment.js';
 import { WriteKey, type WriteKeySource } from './write-key.js';
 
-/** Options of {@link createHandler} and {@link createSqsHandler}. All may be left out. */
+/**
+ * Options of {@link createHandler} and {@link createSqsHandler}. All may be left out. Without a `logger`, errors and
+ * warnings go to the console, which is Lambda's log.
+ */
 export interface HandlerOptions extends ReceiverOptions {
   /**
    * The write key, or a function that gets it.
@@ -54,21 +57,30 @@ interface Session {
   readonly receiver: NotificationReceiver;
 }
 
+/** What Lambda writes to its log. Without it, records that fail would leave no trace of why. */
+const CONSOLE: LoggerLike = {
+  // oxlint-disable-next-line no-console
+  error: (...line: unknown[]) => console.error(...line),
+  // oxlint-disable-next-line no-console
+  warn: (...line: unknown[]) => console.warn(...line),
+  info: () => {},
+};
+
 /** Identifies the customers in records, with a client that is kept from invocation to invocation. */
 export class RecordReceiver {
   readonly #options: HandlerOptions;
   readonly #writeKey: WriteKey;
   readonly #standstill: Standstill;
   readonly #reserve: number;
-  readonly #log: Log | undefined;
+  readonly #log: Log;
   #session: Session | undefined;
 
   /** @throws AnalyticsError `ERR_OPTION_INVALID` */
   constructor(options: HandlerOptions) {
-    const { client, logger, writeKey, maxIdle, reserve } = options;
+    const { client, logger = CONSOLE, writeKey, maxIdle, reserve } = options;
     const userId = options.userId ?? (process.env['SEGMENT_USER_ID'] as 'email' | undefined);
-    this.#options = { ...options, userId: userId || undefined };
-    this.#log = logger === undefined ? undefined : logTo(logger, 'info');
+    this.#options = { ...options, logger, userId: userId || undefined };
+    this.#log = logTo(logger, 'info');
     this.#writeKey = new WriteKey(writeKey, this.#log);
     this.#standstill = new Standstill(maxIdle);
     this.#reserve = reserveOf(reserve);
