@@ -193,7 +193,8 @@ test('without a logger the console says why a record stays in the queue, and not
   const handler = createSqsHandler({ writeKey: KEY, settings });
   assert.deepEqual(await handler(sqsEvent(created(1))), failures(1));
   const lines = write.mock.calls.map((call) => call.arguments);
-  assert.deepEqual([lines.length, lines[0][1].code], [1, 'ERR_NETWORK']);
+  const [[, { code, sqsMessageId }]] = lines;
+  assert.deepEqual([lines.length, code, sqsMessageId], [1, 'ERR_NETWORK', 'sqs-1']);
   assertNothingPrivate(lines);
 });
 

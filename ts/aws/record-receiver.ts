@@ -182,7 +182,12 @@ async function inOrder(
 function originOf(record: unknown, { messageId: snsMessageId, topicArn }: AwsMessage): NotificationOrigin {
   const { messageId: sqsMessageId } = Object(record) as { messageId?: unknown };
   const messageId = snsMessageId === undefined ? idOf('sqs', sqsMessageId) : idOf('sns', snsMessageId);
-  return { messageId, facts: { snsMessageId, topicArn } };
+  const facts = {
+    ...(snsMessageId !== undefined && { snsMessageId }),
+    ...(typeof sqsMessageId === 'string' && { sqsMessageId }),
+    ...(topicArn !== undefined && { topicArn }),
+  };
+  return { messageId, facts };
 }
 
 /** Segment takes ids of up to 100 characters; those of AWS have 36. */
