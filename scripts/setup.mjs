@@ -3,22 +3,13 @@
  * there is nothing to do. `npm run demo`, `npm test`, `npm run bench` and `npm run lint` call it first.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import {
-  ADDON_SOURCES,
-  fail,
-  filesIn,
-  isFresh,
-  isOlder,
-  modified,
-  replace,
-  run,
-  step,
-} from './setup/steps.mjs';
+import { buildAddonHere } from './setup/addon.mjs';
+import { fail, filesIn, isFresh, isOlder, modified, run, step } from './setup/steps.mjs';
 
-/** `--rebuild`: build the addon even if it is fresh, to see what its sources make of index.js and index.d.ts. */
+/** `--rebuild`: build the addon even if it is fresh, to see what its sources make of index.d.ts. */
 const rebuilds = process.argv.includes('--rebuild');
 
 const MIN_NODE = [20, 19, 0];
@@ -26,7 +17,7 @@ const MIN_RUST = [1, 89, 0];
 
 checkNode();
 installPackages();
-buildNative();
+buildAddonHere({ rebuilds, requireTools: checkRust });
 buildFace();
 buildExample();
 
@@ -67,16 +58,6 @@ function installPackages() {
   writeFileSync(stamp, readFileSync(stamp));
 }
 
-function buildNative() {
-  if (!rebuilds && isFresh(builtAddon(), ADDON_SOURCES) && existsSync('index.js')) return;
-  checkRust();
-  step('Building the engine (a minute or two the first time)');
-  const out = join('target', 'addon');
-  const names = ['--js', 'index.js', '--dts', 'index.d.ts'];
-  run('npx', ['napi', 'build', '--platform', '--release', '--output-dir', out, ...names, '--', '--locked']);
-  for (const name of readdirSync(out)) replace(join(out, name), name);
-}
-
 function buildFace() {
   const sources = ['package.json', 'tsconfig.json', 'index.d.ts', ...filesIn('ts')];
   if (isFresh('dist/index.js', sources)) return;
@@ -95,9 +76,4 @@ function buildExample() {
   step('Compiling the example');
   rmSync(join(example, 'dist'), { recursive: true, force: true });
   run('npx', ['tsc', '-p', example]);
-}
-
-/** The addon of this platform. */
-function builtAddon() {
-  return readdirSync('.').find((name) => /^companion-segment\..*\.node$/.test(name));
 }

@@ -18,7 +18,8 @@ export type ErrorCode =
   | 'ERR_REDIRECT'
   | 'ERR_EXPIRED'
   | 'ERR_SPOOL'
-  | 'ERR_RESOURCES';
+  | 'ERR_RESOURCES'
+  | 'ERR_ADDON';
 
 /** Facts that some errors carry. */
 export interface ErrorDetails {

@@ -1,5 +1,8 @@
-/** The engine as the face sees it. The only file that loads the addon. */
-import {
+/** The engine as the face sees it. */
+import type { OptionProblem } from '../index.js';
+import { loadAddon } from './addon.js';
+
+const {
   NativeClient,
   checkOptions,
   enqueue,
@@ -10,8 +13,7 @@ import {
   listSpool,
   parseNotification,
   unwrapRecord,
-  type OptionProblem,
-} from '../index.js';
+} = loadAddon();
 
 /** Bits that {@link Engine.enqueue} adds to the index of the event type. */
 export const FLAG = {

@@ -71,23 +71,20 @@ export function checkAddon(path: string, packageRoot: string, architecture: Lamb
   if (tooNew !== undefined) {
     throw new BundleError(`${path} needs ${tooNew}, and Lambda has ${LAMBDA_GLIBC.join('.')}. ${how}`);
   }
-  const lacking = functionsOf(packageRoot).find((name) => !library.includes(name));
-  if (lacking !== undefined) {
-    throw new BundleError(`${path} is of another version than the package: it has no ${lacking}. ${how}`);
+  const { version } = JSON.parse(readFileSync(join(packageRoot, 'package.json'), 'utf8')) as { version: string };
+  // The addon says its name and version with every request.
+  if (!library.includes(`companion-segment/${version} `)) {
+    throw new BundleError(`${path} is of another version than ${PACKAGE} ${version}. ${how}`);
   }
 }
 
-/** The installed package; in a checkout what is built against an old glibc; at last what this machine built. */
+/** In a checkout, what is built against an old glibc; else the installed package. */
 function placesOf(packageRoot: string, architecture: LambdaArchitecture): string[] {
-  const file = addonFileName(architecture);
-  const checkout = [
-    join(packageRoot, 'npm', `linux-${CPU[architecture]}-gnu`, file),
-    join(packageRoot, file),
-  ];
+  const built = join(packageRoot, 'npm', `linux-${CPU[architecture]}-gnu`, addonFileName(architecture));
   try {
-    return [createRequire(join(packageRoot, 'package.json')).resolve(packageOf(architecture)), ...checkout];
+    return [built, createRequire(join(packageRoot, 'package.json')).resolve(packageOf(architecture))];
   } catch {
-    return checkout;
+    return [built];
   }
 }
 
@@ -98,15 +95,6 @@ function isNewerThanLambda(version: string): boolean {
   return Number(major) > lambdaMajor || (Number(major) === lambdaMajor && Number(minor) > lambdaMinor);
 }
 
-/** What the package wants of its addon, as its loader lists it. */
-function functionsOf(packageRoot: string): string[] {
-  const loader = readFileSync(join(packageRoot, 'index.js'), 'utf8');
-  return Array.from(
-    loader.matchAll(/^module\.exports\.\w+ = nativeBinding\.(\w+)/gm),
-    ([, name = '']) => name,
-  );
-}
-
 /** A checkout builds it; npm leaves out what is for another machine, unless it is told to. */
 function cure(packageRoot: string, architecture: LambdaArchitecture): string {
   if (existsSync(join(packageRoot, 'Cargo.toml'))) return 'Run: npm run build:lambda';
@@ -114,6 +102,7 @@ function cure(packageRoot: string, architecture: LambdaArchitecture): string {
   return `Run: npm install --no-save ${machine} ${packageOf(architecture)}`;
 }
 
-function packageOf(architecture: LambdaArchitecture): string {
+/** The package of the addon. */
+export function packageOf(architecture: LambdaArchitecture): string {
   return `${PACKAGE}-linux-${CPU[architecture]}-gnu`;
 }

@@ -2,7 +2,7 @@
  * Packs an entry point and the addon of Lambda's architecture into a folder: `index.js` and one `.node` file. A bundler
  * alone would pack the addon of the machine that it runs on.
  */
-import { chmod, copyFile, mkdir, readFile } from 'node:fs/promises';
+import { chmod, copyFile, mkdir } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 
 import { build, type Plugin } from 'esbuild';
@@ -12,6 +12,7 @@ import {
   BundleError,
   checkAddon,
   findAddon,
+  packageOf,
   packageRootFrom,
   type LambdaArchitecture,
 } from './addon.js';
@@ -69,24 +70,17 @@ export async function bundle({ entry, architecture, outdir, addon }: BundleOptio
 }
 
 /**
- * For esbuild: the package loads the addon of one architecture from beside the bundle, instead of looking for that of
- * the machine.
+ * For esbuild: the package loads the addon of one architecture from beside the bundle; those of other platforms are none
+ * of its business.
  */
 export function addonPlugin(architecture: LambdaArchitecture): Plugin {
   return {
     name: 'companion-segment-addon',
     setup(esbuild) {
-      esbuild.onResolve({ filter: /^\.\.\/index\.js$/ }, async ({ path, resolveDir }) => {
-        const manifest = await manifestIn(dirname(resolve(resolveDir, path)));
-        return manifest?.name === PACKAGE
-          ? { path: `./${addonFileName(architecture)}`, external: true }
-          : undefined;
-      });
+      esbuild.onResolve({ filter: /^@companion\/segment-[a-z0-9-]+$/ }, ({ path }) => ({
+        path: path === packageOf(architecture) ? `./${addonFileName(architecture)}` : path,
+        external: true,
+      }));
     },
   };
-}
-
-async function manifestIn(folder: string): Promise<{ name?: string } | undefined> {
-  const text = await readFile(join(folder, 'package.json'), 'utf8').catch(() => undefined);
-  return text === undefined ? undefined : (JSON.parse(text) as { name?: string });
 }

@@ -1,6 +1,4 @@
 // The borders of ARCHITECTURE.md: who may know whom.
-import { posix } from 'node:path';
-
 import { expectNothing, textFiles } from './files.mjs';
 
 /** Modules of the engine from the ground up. One may use those before it. */
@@ -43,16 +41,14 @@ export async function napiStaysAtTheBorder() {
   expectNothing(inside, (line) => (/\bnapi/i.test(line) ? 'only src/binding may know napi' : undefined));
 }
 
-const ADDON = 'index.js';
-const ONLY_LOADER = 'ts/native.ts';
+const ONLY_LOADER = 'ts/addon.ts';
 
-/** Only `ts/native.ts` loads the addon. */
+/** Only `ts/addon.ts` loads an addon. */
 export async function addonIsLoadedOnce() {
   const face = await textFiles((path) => /^ts\/.+\.[cm]?ts$/.test(path) && path !== ONLY_LOADER);
-  expectNothing(face, (line, { path }) => {
+  expectNothing(face, (line) => {
     const [, specifier = ''] = /\b(?:from|import|require)\s*\(?\s*['"]([^'"]+)['"]/.exec(line) ?? [];
-    const target = posix.join(posix.dirname(path), specifier);
-    const loads = specifier.startsWith('.') && (target === ADDON || target.endsWith('.node'));
-    return loads ? `only ${ONLY_LOADER} may load the addon` : undefined;
+    const loads = specifier.startsWith('@companion/segment-') || specifier.endsWith('.node');
+    return loads ? `only ${ONLY_LOADER} may load an addon` : undefined;
   });
 }

@@ -1,21 +1,31 @@
-// What npm would publish: does it resolve, with types, in every kind of project that may use it?
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+// What npm would publish: is it what the sources say, and does it resolve, with types, in every kind of project?
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
+import { staleFiles } from '../addons/manifests.mjs';
+import { packRoot } from '../release/packages.mjs';
 import { run } from './command.mjs';
 
 export async function tarball() {
   const directory = await mkdtemp(join(tmpdir(), 'companion-segment-'));
   try {
-    await run('npm', ['pack', '--ignore-scripts', '--silent', '--pack-destination', directory]);
-    const [name] = await readdir(directory);
-    const path = join(directory, name);
-    await run('publint', ['run', path, '--strict']);
-    // node16 leaves out `moduleResolution: node10`, which knows no `exports` and so no subpath of any package;
-    // the main entrance works there too, through `main` and `types`.
-    await run('attw', [path, '--profile', 'node16', '--no-color', '--no-emoji']);
+    await checkTarball(packRoot(directory));
   } finally {
     await rm(directory, { recursive: true, force: true });
   }
+}
+
+/** Throws what is wrong with a tarball of the root. */
+export async function checkTarball(path) {
+  await run('publint', ['run', path, '--strict']);
+  // node16 leaves out `moduleResolution: node10`, which knows no `exports` and so no subpath of any package;
+  // the main entrance works there too, through `main` and `types`.
+  await run('attw', [path, '--profile', 'node16', '--no-color', '--no-emoji']);
+}
+
+/** The packages of addons are committed; they have to be what the table of platforms makes of them. */
+export async function npmPackages() {
+  const stale = staleFiles();
+  if (stale.length > 0) throw new Error(stale.join('\n'));
 }

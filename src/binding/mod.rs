@@ -57,6 +57,12 @@ impl From<&Error> for OptionProblem {
     }
 }
 
+/// The version of the package that this addon was built for.
+#[napi]
+pub fn version() -> &'static str {
+    env!("CARGO_PKG_VERSION")
+}
+
 /// Checks options (JSON text) as the constructor will; `null` when they can be used.
 #[napi]
 pub fn check_options(options: String) -> Option<OptionProblem> {

@@ -462,8 +462,11 @@ impl Access {
     }
 }
 
+/// Name and version. Whoever inspects an addon without loading it finds its version by this text.
+const PRODUCT: &str = concat!("companion-segment/", env!("CARGO_PKG_VERSION"), " ");
+
 fn headers(node_version: &str, gzip: bool, attempt: u32) -> Vec<(String, String)> {
-    let user_agent = format!("companion-segment/{} (node/{node_version})", env!("CARGO_PKG_VERSION"));
+    let user_agent = format!("{PRODUCT}(node/{node_version})");
     let mut headers =
         vec![("Content-Type".into(), "application/json".into()), ("User-Agent".into(), user_agent)];
     if gzip {

@@ -1,36 +1,37 @@
-//! The engine's own HTTP: HTTP/1.1 over rustls, connections kept alive, redirects refused.
+//! The engine's own HTTP: HTTP/1.1 over rustls, connections kept alive, redirects not followed.
 //!
 //! Trust is Mozilla's root store, as in Node, plus the `ca` option; the machine's store is not asked, so a
 //! container without certificates works.
 
+use std::error::Error as StdError;
+use std::io;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use reqwest::{Client, Method, Proxy, redirect};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Body as _, Bytes};
+use hyper::header::{ACCEPT, HeaderValue, PROXY_AUTHORIZATION};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::time::timeout;
 
+use super::connector::{Connector, ProxyRoute};
 use super::{Answer, Failure, MAX_RESPONSE_BYTES, Request, Response, Transport};
 use crate::config::Config;
 use crate::error::{Error, ErrorKind};
 
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
+type Pool = Client<Connector, Full<Bytes>>;
+
 /// A connection pool of one client.
 #[derive(Debug)]
 pub struct HttpTransport {
-    client: RwLock<Client>,
-    settings: Settings,
-}
-
-/// What a pool is made of.
-#[derive(Debug)]
-struct Settings {
-    tls: ClientConfig,
-    proxy: Option<Proxy>,
-    connect_timeout: Duration,
+    pool: RwLock<Pool>,
+    connector: Connector,
     attempt_timeout: Duration,
     max_idle: usize,
 }
@@ -41,31 +42,21 @@ impl HttpTransport {
     /// # Errors
     /// `ERR_OPTION_INVALID` for a `proxy` or `ca` that can't be used.
     pub fn new(config: &Config) -> Result<Self, Error> {
-        let proxy = config.proxy.as_ref().map(|proxy| Proxy::all(proxy.expose().as_str())).transpose();
-        let settings = Settings {
-            tls: tls(config.ca.as_deref())?,
-            proxy: proxy.map_err(|_| Error::option("proxy", "a URL of an HTTP proxy"))?,
-            connect_timeout: config.connect_timeout,
-            attempt_timeout: config.request_timeout,
-            max_idle: config.max_concurrent_requests,
-        };
-        let client = settings.pool().map_err(|_| {
-            let text = "The HTTP client could not be set up. Check the options proxy and ca.";
-            Error::new(ErrorKind::OptionInvalid, text)
-        })?;
-        Ok(Self { client: RwLock::new(client), settings })
+        let proxy = config.proxy.as_ref().map(|proxy| ProxyRoute::through(proxy.expose())).transpose()?;
+        let connector = Connector::new(tls(config.ca.as_deref())?, proxy, config.connect_timeout);
+        let max_idle = config.max_concurrent_requests;
+        let pool = RwLock::new(pool(&connector, max_idle));
+        Ok(Self { pool, connector, attempt_timeout: config.request_timeout, max_idle })
     }
 
-    fn client(&self) -> Client {
-        self.client.read().unwrap_or_else(PoisonError::into_inner).clone()
+    fn pool(&self) -> Pool {
+        self.pool.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     async fn exchange(&self, request: Request) -> Result<Response, Failure> {
-        let mut builder = self.client().request(Method::POST, request.endpoint);
-        for (name, value) in request.headers {
-            builder = builder.header(name, value);
-        }
-        let mut answer = builder.body(request.body).send().await.map_err(|error| failure(&error))?;
+        let keeps_body = request.keeps_body;
+        let request = self.request(request).map_err(|_| Failure::Network)?;
+        let answer = self.pool().request(request).await.map_err(|error| failure(&error))?;
         let headers = answer
             .headers()
             .iter()
@@ -75,13 +66,18 @@ impl HttpTransport {
             .collect();
         let mut response = Response { status: answer.status().as_u16(), headers, body: Vec::new() };
         // The body is read to its end so that the connection can be used again, but never beyond the cap.
+        let mut body = answer.into_body();
         let mut received = 0;
-        while let Some(chunk) = answer.chunk().await.map_err(|error| failure(&error))? {
+        while !body.is_end_stream()
+            && let Some(frame) = body.frame().await
+        {
+            // Trailers are of no use to anybody.
+            let Ok(chunk) = frame.map_err(|error| failure(&error))?.into_data() else { continue };
             received += chunk.len();
             if received > MAX_RESPONSE_BYTES {
                 return Ok(response);
             }
-            if request.keeps_body {
+            if keeps_body {
                 response.body.extend_from_slice(&chunk);
             }
         }
@@ -89,14 +85,27 @@ impl HttpTransport {
         tokio::task::yield_now().await;
         Ok(response)
     }
+
+    fn request(&self, request: Request) -> hyper::http::Result<hyper::Request<Full<Bytes>>> {
+        let mut builder = hyper::Request::post(request.endpoint.as_str())
+            .header(ACCEPT, HeaderValue::from_static("*/*"));
+        for (name, value) in request.headers {
+            builder = builder.header(name, value);
+        }
+        // A proxy that passes plain http on reads it from the request; for https it is asked before that.
+        if request.endpoint.scheme() == "http"
+            && let Some(credentials) = self.connector.proxy_credentials()
+        {
+            builder = builder.header(PROXY_AUTHORIZATION, credentials);
+        }
+        builder.body(Full::from(request.body))
+    }
 }
 
 impl Transport for HttpTransport {
     fn send(&self, request: Request) -> Answer<'_> {
         Box::pin(async move {
-            timeout(self.settings.attempt_timeout, self.exchange(request))
-                .await
-                .unwrap_or(Err(Failure::Timeout))
+            timeout(self.attempt_timeout, self.exchange(request)).await.unwrap_or(Err(Failure::Timeout))
         })
     }
 
@@ -105,33 +114,26 @@ impl Transport for HttpTransport {
     }
 
     fn reconnect(&self) {
-        // What made one pool makes another; requests under way keep the old one until they are answered.
-        if let Ok(fresh) = self.settings.pool() {
-            *self.client.write().unwrap_or_else(PoisonError::into_inner) = fresh;
-        }
+        // Requests under way keep the old pool until they are answered.
+        let fresh = pool(&self.connector, self.max_idle);
+        *self.pool.write().unwrap_or_else(PoisonError::into_inner) = fresh;
     }
 }
 
-impl Settings {
-    fn pool(&self) -> reqwest::Result<Client> {
-        let mut builder = Client::builder()
-            .tls_backend_preconfigured(self.tls.clone())
-            .redirect(redirect::Policy::none())
-            .no_proxy()
-            .connect_timeout(self.connect_timeout)
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .pool_max_idle_per_host(self.max_idle)
-            .tcp_nodelay(true)
-            .http1_only();
-        if let Some(proxy) = &self.proxy {
-            builder = builder.proxy(proxy.clone());
-        }
-        builder.build()
-    }
+fn pool(connector: &Connector, max_idle: usize) -> Pool {
+    Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE_TIMEOUT)
+        .pool_max_idle_per_host(max_idle)
+        .build(connector.clone())
 }
 
-fn failure(error: &reqwest::Error) -> Failure {
-    if error.is_timeout() { Failure::Timeout } else { Failure::Network }
+fn failure(error: &(dyn StdError + 'static)) -> Failure {
+    let mut causes = std::iter::successors(Some(error), |&error| error.source());
+    let is_timeout = |error: &(dyn StdError + 'static)| {
+        error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::TimedOut)
+    };
+    if causes.any(is_timeout) { Failure::Timeout } else { Failure::Network }
 }
 
 fn tls(ca: Option<&str>) -> Result<ClientConfig, Error> {

@@ -1,6 +1,7 @@
 //! How a request leaves: over HTTP by the engine, or through a callback of the application.
 
 pub mod callback;
+mod connector;
 pub mod http;
 
 use std::fmt;
