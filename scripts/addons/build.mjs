@@ -1,11 +1,12 @@
 /** Builds the addon of a platform into its package in `npm/`: with the system's own tools there, elsewhere with zig's. */
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
 
-import { ADDON_SOURCES, ROOT, fail, isFresh, replace, run, step } from '../setup/steps.mjs';
-import { pythonTools, PYTHON } from '../setup/python.mjs';
+import { llvmTool } from '../setup/llvm-tools.mjs';
+import { PYTHON, pythonTools } from '../setup/python.mjs';
+import { ADDON_SOURCES, ROOT, fail, filesIn, isFresh, replace, run, step } from '../setup/steps.mjs';
 import { addonFile, GLIBC, MACOS, PLATFORMS } from './platforms.mjs';
 
 /** Where the addon of a platform lies once it is built. */
@@ -62,14 +63,50 @@ function environmentFor({ npm }, target, directory) {
   const flags = remapped();
   // An addon is a shared library, and musl's Node brings the C library.
   if (npm.libc === 'musl') flags.push('-C', 'target-feature=-crt-static');
+  if (process.platform === 'linux' && npm.os === 'darwin') flags.push(...macosLinker());
+  if (target.endsWith('gnullvm')) flags.push('-C', `link-arg=${exportsOfWindows(npm.cpu)}`);
   const name = target.toUpperCase().replaceAll('-', '_');
   return {
     PATH: join(ROOT, PYTHON, 'bin') + delimiter + process.env.PATH,
     CARGO_TARGET_DIR: directory,
     [`CARGO_TARGET_${name}_RUSTFLAGS`]: flags.join(' '),
     MACOSX_DEPLOYMENT_TARGET: MACOS,
+    // rustc looks for Apple's own, and says so at length when there is none.
+    ...(npm.os === 'darwin' && !isOwn({ npm }) ? { SDKROOT: folderOf('macos') } : {}),
     LIBNODE_PATH: emptyNodeLibrary(),
+    LLD: process.platform === 'linux' ? llvmTool('gcc-ld/ld64.lld') : '',
+    SYSTEM_LIBRARY: folderOf('macos'),
   };
+}
+
+/** What a panic would name: the paths of whoever built it are nobody's business, and differ from machine to machine. */
+function remapped() {
+  const cargoHome = process.env.CARGO_HOME ?? join(homedir(), '.cargo');
+  return [`--remap-path-prefix=${ROOT}=segment`, `--remap-path-prefix=${cargoHome}=cargo`];
+}
+
+/** The linker that comes with Rust, and Apple's system library as zig describes it, in all its names. */
+function macosLinker() {
+  const source = join(ROOT, PYTHON, 'lib');
+  const [described] = filesIn(source).filter((path) => path.endsWith(join('darwin', 'libSystem.tbd')));
+  // Rust's linker does not know Apple's latest processors, which need nothing of their own.
+  const library = readFileSync(described, 'utf8').replaceAll(/,\s*arm64e\.x\d+-\w+/g, '');
+  for (const name of ['System', 'c', 'm', 'iconv']) writeFileSync(join(folderOf('macos'), `lib${name}.tbd`), library);
+  const linker = join(ROOT, 'scripts', 'addons', 'link-for-macos.mjs');
+  return ['-C', `linker=${linker}`, '-C', 'linker-flavor=ld64.lld'];
+}
+
+/**
+ * zig's linker for Windows exports every function of the engine, which keeps the third of it that nobody calls, unless an
+ * object says what is to be exported.
+ */
+function exportsOfWindows(cpu) {
+  const folder = folderOf('windows');
+  const [source, object] = [join(folder, 'exports.c'), join(folder, `exports-${cpu}.o`)];
+  writeFileSync(source, '__asm__(".section .drectve,\\"yn\\"\\n.ascii \\" -export:napi_register_module_v1\\"\\n");\n');
+  const target = `${cpu === 'x64' ? 'x86_64' : 'aarch64'}-windows-gnu`;
+  run(join(PYTHON, 'bin', 'python'), ['-m', 'ziglang', 'cc', '-target', target, '-c', source, '-o', object]);
+  return object;
 }
 
 /**
@@ -77,16 +114,15 @@ function environmentFor({ npm }, target, directory) {
  * functions when it is loaded, by name, in whatever program has loaded it: an archive that holds nothing.
  */
 function emptyNodeLibrary() {
-  const folder = join(ROOT, 'target', 'cross', 'node-library');
-  mkdirSync(folder, { recursive: true });
+  const folder = folderOf('node-library');
   for (const name of ['libnode.dll', 'libnode.a']) writeFileSync(join(folder, name), '!<arch>\n');
   return folder;
 }
 
-/** What a panic would name: the paths of whoever built it are nobody's business, and differ from machine to machine. */
-function remapped() {
-  const cargoHome = process.env.CARGO_HOME ?? join(homedir(), '.cargo');
-  return [`--remap-path-prefix=${ROOT}=segment`, `--remap-path-prefix=${cargoHome}=cargo`];
+function folderOf(name) {
+  const folder = join(ROOT, 'target', 'cross', name);
+  mkdirSync(folder, { recursive: true });
+  return folder;
 }
 
 function cargo(args, environment) {
