@@ -105,7 +105,8 @@ function runsOnMusl(): boolean {
   // Deno asks the user before it lets anybody read in /proc.
   if (process.versions['deno'] === undefined) {
     try {
-      return /\b(?:ld-musl-|libc\.musl-)/.test(readFileSync('/proc/self/maps', 'latin1'));
+      // By one of the names that distributions give it; glibc is libc.so.6.
+      return /\/(?:ld-musl-.+|libc\.musl-.+|libc\.so)$/m.test(readFileSync('/proc/self/maps', 'latin1'));
     } catch {
       // A sandbox without /proc.
     }

@@ -1,4 +1,7 @@
-/** Package managers, each installing @companion/segment alone from a registry into an empty folder with an empty cache. */
+/**
+ * Package managers, each installing @companion/segment alone from a registry into an empty folder with an empty cache.
+ * Those that hold back what was published less than a day ago are told not to: it was published a second ago.
+ */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -21,6 +24,7 @@ unsafeHttpWhitelist: ["127.0.0.1"]
 enableTelemetry: false
 enableGlobalCache: false
 enableImmutableInstalls: false
+npmMinimalAgeGate: 0
 `,
   'yarn.lock': '',
 });
@@ -39,9 +43,9 @@ export const INSTALLERS = {
     }),
   },
   'pnpm, strict': {
-    files: () => ({ '.npmrc': 'hoist=false\n' }),
+    files: () => ({ 'pnpm-workspace.yaml': 'hoist: false\nminimumReleaseAge: 0\n' }),
     install: (url, cache) => ({
-      command: node(join(tool('pnpm'), 'bin', 'pnpm.cjs'), 'add', PACKAGE, '--registry', url, '--config.hoist=false'),
+      command: node(join(tool('pnpm'), 'bin', 'pnpm.mjs'), 'add', PACKAGE, '--registry', url),
       env: { XDG_CACHE_HOME: cache, XDG_DATA_HOME: cache, npm_config_store_dir: join(cache, 'store'), CI: 'true' },
     }),
   },
@@ -67,12 +71,12 @@ export const INSTALLERS = {
   },
   bun: {
     install: (url, cache) => ({
-      command: [bun(), 'add', PACKAGE, '--registry', url],
+      command: [bun(), 'add', PACKAGE, '--registry', url, '--minimum-release-age', '0'],
       env: { BUN_INSTALL_CACHE_DIR: cache },
     }),
   },
   deno: {
-    files: () => ({ 'deno.json': '{ "nodeModulesDir": "auto" }\n' }),
+    files: () => ({ 'deno.json': '{ "nodeModulesDir": "auto", "minimumDependencyAge": 0 }\n' }),
     install: (url, cache) => ({
       command: [deno(), 'add', `npm:${PACKAGE}`],
       env: { DENO_DIR: cache, NPM_CONFIG_REGISTRY: url },
