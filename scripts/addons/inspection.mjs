@@ -96,10 +96,10 @@ function isStripped(kind, read) {
   return !/Type: (?!Undef)\w+[\s\S]*?StabType|Name: __RN/.test(read('--symbols'));
 }
 
-/** Absolute paths of sources. Those of Rust's own library are the same for everybody. */
+/** Absolute paths of sources. Those of Rust's own library, and of crates as the build names them, are the same for everybody. */
 function pathsIn(text) {
   const found = text.matchAll(
-    /(?<![\w.-])(?:[A-Z]:\\|\/)(?!rustc\/|rust\/deps[\\/])(?:[\w.-]+[\\/]){2,}[\w.-]+\.(?:rs|c|cc|h|S)\b/g,
+    /(?<![\w.-])(?:[A-Z]:\\|\/)(?!rustc\/|rust\/deps[\\/]|cargo\/registry\/)(?:[\w.-]+[\\/]){2,}[\w.-]+\.(?:rs|c|cc|h|S)\b/g,
   );
   return Array.from(new Set(Array.from(found, ([path]) => path)));
 }

@@ -1,9 +1,9 @@
 /** The smoke test of an installed package, on any runtime: events that are delivered through every way out of a process. */
 import { spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { copyFileSync, existsSync, mkdirSync } from 'node:fs';
+import { closeSync, copyFileSync, existsSync, mkdirSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
@@ -12,6 +12,7 @@ import { strangersEnvironment } from '../../test-nest/program.mjs';
 const PROGRAM = fileURLToPath(new URL('program.cjs', import.meta.url));
 /** Emulated processors take their time. Nothing here is measured: it ends what hangs. */
 const PATIENCE_MS = 240_000;
+const LOOK_EVERY_MS = 20;
 
 /**
  * @typedef {object} Runtime
@@ -80,38 +81,35 @@ function requireCode({ code, signal, output }, expected) {
   if (code !== expected) throw new Error(`ended with ${code ?? signal} instead of ${expected}\n${output}`);
 }
 
-/** The package's own fake, on the same runtime. */
+/** The package's own fake, on the same runtime: its address, and how many events of each name it has seen. */
 async function startSegment(directory, runtime, program) {
-  const child = start(directory, runtime, [program, 'segment']);
-  let output = '';
-  child.stderr.setEncoding('utf8').on('data', (text) => (output += text));
-  const ended = once(child, 'close');
-  /** @type {Map<string, number>} */
-  const counts = new Map();
-  let told = () => {};
-  let url;
-  createInterface(child.stdout).on('line', (line) => {
-    const [kind, value] = line.trim().split(' ');
-    if (kind === 'listening') url = value;
-    if (kind === 'event') counts.set(value, (counts.get(value) ?? 0) + 1);
-    told();
-  });
+  const { child, output } = start(directory, runtime, [program, 'segment']);
+  let hasEnded = false;
+  const ended = once(child, 'close').then(() => (hasEnded = true));
+  const lines = (kind) =>
+    output()
+      .split(/\r?\n/)
+      .filter((line) => line.startsWith(`${kind} `))
+      .map((line) => line.slice(kind.length + 1));
   const until = async (what, holds) => {
-    const patience = new AbortController();
-    const over = wait(PATIENCE_MS, 'over', { signal: patience.signal }).catch(() => 'over');
-    const gone = ended.then(() => 'ended');
+    const deadline = performance.now() + PATIENCE_MS;
     while (!holds()) {
-      const next = new Promise((resolve) => (told = resolve));
-      const reason = await Promise.race([next, over, gone]);
-      if (reason !== undefined && !holds()) throw new Error(`${what}: ${reason}\n${output}`);
+      if (hasEnded || performance.now() > deadline) throw new Error(`${what()}\n${output()}`);
+      await wait(LOOK_EVERY_MS);
     }
-    patience.abort();
   };
-  await until('the fake Segment did not start', () => url !== undefined);
+  await until(
+    () => 'the fake Segment did not start',
+    () => lines('listening').length > 0,
+  );
+  const seen = (name) => lines('event').filter((event) => event === name).length;
   return {
-    url,
+    url: lines('listening')[0],
     received: (name, count) =>
-      until(`Segment has ${counts.get(name) ?? 0} of ${count} events "${name}"`, () => counts.get(name) === count),
+      until(
+        () => `Segment has ${seen(name)} of ${count} events "${name}"`,
+        () => seen(name) === count,
+      ),
     async close() {
       child.kill('SIGKILL');
       await ended;
@@ -120,21 +118,22 @@ async function startSegment(directory, runtime, program) {
 }
 
 async function execute(directory, runtime, args) {
-  const child = start(directory, runtime, args);
+  const { child, output } = start(directory, runtime, args);
   const guard = setTimeout(() => child.kill('SIGKILL'), PATIENCE_MS);
-  let output = '';
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.setEncoding('utf8').on('data', (text) => (output += text));
-  }
   const [code, signal] = await once(child, 'close');
   clearTimeout(guard);
-  return { code, signal, output };
+  return { code, signal, output: output() };
 }
 
+/** What it prints goes into a file: Node for Windows can't write into a pipe of Linux. */
 function start(directory, { command: [program, ...before], env = {} }, args) {
-  return spawn(program, [...before, ...args], {
+  const file = join(directory, `output-${randomUUID()}.txt`);
+  const descriptor = openSync(file, 'w');
+  const child = spawn(program, [...before, ...args], {
     cwd: directory,
     env: strangersEnvironment(env),
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['ignore', descriptor, descriptor],
   });
+  closeSync(descriptor);
+  return { child, output: () => readFileSync(file, 'utf8') };
 }
