@@ -1,5 +1,6 @@
 /** Finds and loads the addon of this platform. The only file that does, and the only one that says what is wrong with it. */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 
 import type * as Binding from '../index.js';
 import { AnalyticsError } from './errors.js';
@@ -154,9 +155,11 @@ const packageOf = (name: string): string => `@companion/segment-${name}`;
 const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 function addonError(problem: string, cause?: unknown): AnalyticsError {
-  const cure =
-    'It comes as an optional dependency: install on the system that the program runs on, without --omit=optional, and if ' +
-    'package-lock.json was made on another system, without it.';
+  const isCheckout = existsSync(join(__dirname, '..', 'Cargo.toml'));
+  const cure = isCheckout
+    ? 'This is a checkout: run npm run setup.'
+    : 'It comes as an optional dependency: install on the system that the program runs on, without --omit=optional, and ' +
+      'if package-lock.json was made on another system, without it.';
   const error = new AnalyticsError('ERR_ADDON', `${problem}. ${cure} See ${HELP}`);
   if (cause !== undefined) Object.defineProperty(error, 'cause', { value: cause, configurable: true });
   return error;

@@ -94,10 +94,11 @@ export const deno = () => join(tool('@deno/linux-x64-glibc'), 'deno');
  *
  * @param {string} name of an installer
  * @param {string} url of the registry
- * @param {{ options?: string[], files?: Record<string, string> }} [more]
+ * @param {{ options?: string[], files?: Record<string, string>, command?: string }} [more] `files`: beside, or instead of,
+ *   those that are there; `command`: of npm, instead of `install @companion/segment`
  * @returns {Promise<{ directory: string, code: number, output: string, remove(): void }>}
  */
-export async function installed(name, url, { options = [], files = {} } = {}) {
+export async function installed(name, url, { options = [], files = {}, command } = {}) {
   const { install, files: own = () => ({}) } = INSTALLERS[name];
   const home = mkdtempSync(join(tmpdir(), 'installed-'));
   const [directory, cache] = [join(home, 'application'), join(home, 'cache')];
@@ -106,8 +107,9 @@ export async function installed(name, url, { options = [], files = {} } = {}) {
   for (const [file, text] of Object.entries({ 'package.json': manifest, ...own(url), ...files })) {
     writeFileSync(join(directory, file), text);
   }
-  const { command, env } = install(url, cache);
-  const [program, ...args] = command;
+  const { command: usual, env } = install(url, cache);
+  const [program, ...args] =
+    command === undefined ? usual : usual.map((word) => (word === 'install' ? command : word)).filter((word) => word !== PACKAGE);
   const { code, output } = await outcome(program, [...args, ...options], { cwd: directory, env });
   return { directory, code, output, remove: () => rmSync(home, { recursive: true, force: true }) };
 }

@@ -47,6 +47,8 @@ function aptInside(home, suite, architecture) {
     'Dir::Etc::sourcelist': sources,
     'Dir::Etc::sourceparts': '-',
     'Dir::State::lists': join(home, 'lists'),
+    // What is installed here is no candidate.
+    'Dir::State::status': '/dev/null',
   };
   const settings = Object.entries(options).flatMap(([name, value]) => ['-o', `${name}=${value}`]);
   return (...args) =>
