@@ -168,7 +168,7 @@ describe('other kinds', () => {
 
   for (const value of ['SIGTERM', ['SIGKILL'], ['SIGTERM', 'sigint'], [5], [null], {}, true]) {
     test(`flushOnSignal: ${JSON.stringify(value)} is no list of signals`, () => {
-      const limit = "an array of 'SIGTERM', 'SIGINT', 'SIGHUP'";
+      const limit = "an array of 'SIGTERM', 'SIGINT', 'SIGHUP', 'SIGBREAK'";
       assertRefused({ flushOnSignal: value }, { field: 'flushOnSignal', limit });
     });
   }

@@ -1,6 +1,6 @@
 /**
- * Makes a checkout ready for all that has to do with AWS: Python with moto (an AWS to test against) and zig, the addons
- * of Lambda's two architectures, the CDK app. `npm test` and `npm run bench` call it after `setup.mjs`.
+ * Makes a checkout ready for the tests: Python with moto (an AWS to test against) and zig, the addons of Lambda's two
+ * architectures and of Alpine's C library, the CDK app. `npm test` and `npm run bench` call it after `setup.mjs`.
  *
  *   --addons   only the addons (npm run build:lambda)
  */
@@ -13,8 +13,10 @@ import { filesIn, isFresh, run, step } from './setup/steps.mjs';
 
 pythonTools();
 // Lambda's Amazon Linux 2023 has a newer glibc than these ask for.
-await buildAddons(['linux-x64-gnu', 'linux-arm64-gnu']);
-if (!process.argv.includes('--addons')) buildInfra();
+const LAMBDA = ['linux-x64-gnu', 'linux-arm64-gnu'];
+const isForLambda = process.argv.includes('--addons');
+await buildAddons(isForLambda ? LAMBDA : [...LAMBDA, 'linux-x64-musl']);
+if (!isForLambda) buildInfra();
 
 function buildInfra() {
   const settings = ['package.json', 'tsconfig.json'].map((name) => join('infra', name));

@@ -22,8 +22,11 @@ const clients = new Set<WeakRef<Departing>>();
 const waitedFor = new WeakMap<Departing, number>();
 let watching = false;
 
-/** Signals that a client may deliver on before they end the process. */
-export const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
+/**
+ * Signals that a client may deliver on before they end the process. On Windows Node makes SIGINT of Ctrl+C, SIGBREAK of
+ * Ctrl+Break and SIGHUP of a console that is closed, ten seconds before Windows ends the process; SIGTERM comes from nowhere.
+ */
+export const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGBREAK'] as const;
 export type FlushSignal = (typeof SIGNALS)[number];
 
 const watchedSignals = new Set<FlushSignal>();
@@ -49,16 +52,24 @@ export function watchSignals(signals: readonly FlushSignal[]): void {
 
 function flushAndDie(signal: NodeJS.Signals): void {
   const isOurs = process.listenerCount(signal) === 1;
-  const flushed = departing().map((client) => client.flush({ timeout: client.exitTimeout() }));
+  const flushed = departing().map(flushOnce);
   // A handler of the application's rules: it decides when the process ends. It may do so by the same signal, which a
   // listener of ours would swallow.
   if (!isOurs) return unwatch(signal);
   void Promise.allSettled(flushed).then(() => {
     unwatch(signal);
     leaveNothingBehind();
-    // By the same signal, so that the parent sees what it would have seen.
-    process.kill(process.pid, signal);
+    die(signal);
   });
+}
+
+/** What Windows gives to a program that its console ends: STATUS_CONTROL_C_EXIT. */
+const ENDED_BY_CONSOLE = 0xc000013a;
+
+/** By the same signal, so that the parent sees what it would have seen. */
+function die(signal: NodeJS.Signals): void {
+  if (process.platform === 'win32') process.exit(ENDED_BY_CONSOLE);
+  process.kill(process.pid, signal);
 }
 
 function unwatch(signal: NodeJS.Signals): void {
@@ -76,12 +87,14 @@ function departing(): Departing[] {
 
 function flushAll(): void {
   for (const client of departing()) {
-    const pending = client.pending();
     // What a whole timeout has not brought out will not leave in a second one.
-    if (waitedFor.get(client) === pending) continue;
-    const flushed = client.flush({ timeout: client.exitTimeout() });
-    void flushed.finally(() => waitedFor.set(client, client.pending()));
+    if (waitedFor.get(client) !== client.pending()) void flushOnce(client);
   }
+}
+
+function flushOnce(client: Departing): Promise<unknown> {
+  const flushed = client.flush({ timeout: client.exitTimeout() });
+  return flushed.finally(() => waitedFor.set(client, client.pending()));
 }
 
 function drainAll(): void {

@@ -37,6 +37,15 @@ export async function runScript(t, source, { nodeOptions = [], env = {}, type = 
 /** What a program printed with `console.log(JSON.stringify(...))` on its last line. */
 export const lastLine = (stdout) => JSON.parse(stdout.trimEnd().split('\n').at(-1));
 
+/**
+ * How a process ends that a signal ends: its code and its signal. Windows has no signals; Node ends a process there with a
+ * code.
+ */
+export function endBy(signal) {
+  if (process.platform !== 'win32') return { code: null, signal };
+  return { code: signal === 'SIGABRT' ? 134 : 1, signal: null };
+}
+
 /** As long as it takes: no test passes or fails by its speed. */
 export const PATIENT = { exitTimeout: NEVER_MS };
 
