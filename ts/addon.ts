@@ -119,7 +119,9 @@ function runsOnMusl(): boolean {
 /** The package itself is missing, and not something that it needs. */
 function isMissing(error: unknown, name: string): boolean {
   const { code, message } = error as { code?: unknown; message?: unknown };
-  return /MODULE_NOT_FOUND$/.test(String(code)) && String(message).includes(packageOf(name));
+  // Below the first line is who asked for it.
+  const [said = ''] = String(message).split('\n', 1);
+  return /MODULE_NOT_FOUND$/.test(String(code)) && said.includes(packageOf(name));
 }
 
 function checkVersion(addon: Addon, name: string): void {
