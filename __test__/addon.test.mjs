@@ -26,7 +26,10 @@ function install(t, addons) {
     const folder = join(scope, `segment-${platform}`);
     mkdirSync(folder, { recursive: true });
     const [main] = Object.keys(files);
-    writeFileSync(join(folder, 'package.json'), JSON.stringify({ name: `@companion/segment-${platform}`, main }));
+    writeFileSync(
+      join(folder, 'package.json'),
+      JSON.stringify({ name: `@companion/segment-${platform}`, main }),
+    );
     for (const [name, content] of Object.entries(files)) writeFileSync(join(folder, name), content);
   }
   return directory;
@@ -80,7 +83,10 @@ test('one whose own requirements are missing is not called missing itself', asyn
 test('none is told with what there is instead, and what to do', async (t) => {
   const { code, message } = await load(install(t, {}));
   assert.equal(code, 'ERR_ADDON');
-  assert.match(message, new RegExp(`^@companion/segment-${HERE} is not installed\\. .*without --omit=optional`));
+  assert.match(
+    message,
+    new RegExp(`^@companion/segment-${HERE} is not installed\\. .*without --omit=optional`),
+  );
   const others = install(t, { 'darwin-arm64': { 'addon.js': '' }, 'win32-x64-msvc': { 'addon.js': '' } });
   assert.match(
     (await load(others)).message,
@@ -91,7 +97,10 @@ test('none is told with what there is instead, and what to do', async (t) => {
 test('a machine that there is none for is told which there are', async (t) => {
   const { code, message } = await load(install(t, {}), { platform: 'freebsd', arch: 'riscv64' });
   assert.equal(code, 'ERR_ADDON');
-  assert.match(message, /^There is no addon for freebsd-riscv64; there is one for linux-x64-gnu, linux-x64-musl, /);
+  assert.match(
+    message,
+    /^There is no addon for freebsd-riscv64; there is one for linux-x64-gnu, linux-x64-musl, /,
+  );
 });
 
 test('Windows takes what either of its toolchains has built', async (t) => {
@@ -103,7 +112,10 @@ test('Windows takes what either of its toolchains has built', async (t) => {
 
 test('the loader and the table of platforms name the same packages', () => {
   const loader = readFileSync(join(ROOT, 'ts', 'addon.ts'), 'utf8');
-  const required = Array.from(loader.matchAll(/require\('@companion\/segment-([\w-]+)'\)/g), ([, name]) => name);
+  const required = Array.from(
+    loader.matchAll(/require\('@companion\/segment-([\w-]+)'\)/g),
+    ([, name]) => name,
+  );
   const unpublished = ['win32-x64-gnu', 'win32-arm64-gnu'];
   assert.deepEqual(required.toSorted(), [...Object.keys(PLATFORMS), ...unpublished].toSorted());
   for (const platform of required) assert.ok(loader.includes(`'${platform}'`), platform);

@@ -39,14 +39,20 @@ describe('an addon', () => {
 
   test('that this machine linked for itself asks for its glibc, and is refused', () => {
     const own = inspect(builtAddon().path);
-    assert.match(faultsOf(HERE, own, version).join('\n'), /^needs glibc 2\.(?:2[89]|[3-9]\d); 2\.17 is the limit$/m);
+    assert.match(
+      faultsOf(HERE, own, version).join('\n'),
+      /^needs glibc 2\.(?:2[89]|[3-9]\d); 2\.17 is the limit$/m,
+    );
   });
 
   test('of another processor or C library is refused', () => {
     const arm = faultsOf(HERE, inspect(addonPath('linux-arm64-gnu')), version);
     assert.deepEqual(arm, ['is elf64-littleaarch64, not elf64-x86-64']);
     const glibc = faultsOf('linux-x64-musl', sound, version);
-    assert.match(glibc.join('\n'), /^needs ld-linux-x86-64\.so\.2, libc\.so\.6,.* which not every such machine has$/m);
+    assert.match(
+      glibc.join('\n'),
+      /^needs ld-linux-x86-64\.so\.2, libc\.so\.6,.* which not every such machine has$/m,
+    );
     const musl = faultsOf(HERE, inspect(addonPath('linux-x64-musl')), version);
     assert.deepEqual(musl, ['needs libc.so, which not every such machine has']);
   });
@@ -54,11 +60,19 @@ describe('an addon', () => {
   for (const [what, change, pattern] of [
     ['asks for a newer glibc', { glibc: '2.18' }, /^needs glibc 2\.18; 2\.17 is the limit$/],
     ['asks for a newer macOS', { macos: '11.1' }, /^needs macOS 11\.1; 11\.0 is the limit$/],
-    ['needs a library of somebody', { libraries: ['libc.so.6', 'libssl.so.3'] }, /^needs libssl\.so\.3, which/],
+    [
+      'needs a library of somebody',
+      { libraries: ['libc.so.6', 'libssl.so.3'] },
+      /^needs libssl\.so\.3, which/,
+    ],
     ['is too large', { bytes: MAX_BYTES + 1 }, /^has 6000001 bytes; 6000000 is the limit$/],
     ['has its symbols', { isStripped: false }, /^is not stripped$/],
     ['has no entrance', { hasEntrance: false }, /^has no napi_register_module_v1: Node can't load it$/],
-    ['names who built it', { paths: ['/home/ada/src/main.rs'] }, /^names paths of .*: \/home\/ada\/src\/main\.rs$/],
+    [
+      'names who built it',
+      { paths: ['/home/ada/src/main.rs'] },
+      /^names paths of .*: \/home\/ada\/src\/main\.rs$/,
+    ],
     ['is of another version', { version: '0.0.9' }, /^is of version 0\.0\.9, not /],
     ['is of no version', { version: undefined }, /^is of version unknown, not /],
   ]) {
@@ -74,7 +88,9 @@ describe('an addon', () => {
     const bytes = readFileSync(addonPath(HERE));
     writeFileSync(changed, Buffer.concat([bytes, Buffer.from('\0/home/ada/project/src/main.rs\0')]));
     assert.deepEqual(inspect(changed).paths, ['/home/ada/project/src/main.rs']);
-    const other = bytes.toString('latin1').replaceAll(`companion-segment/${version} `, 'companion-segment/0.0.9 ');
+    const other = bytes
+      .toString('latin1')
+      .replaceAll(`companion-segment/${version} `, 'companion-segment/0.0.9 ');
     writeFileSync(changed, other, 'latin1');
     assert.equal(inspect(changed).version, '0.0.9');
   });
@@ -154,20 +170,40 @@ describe('a release', () => {
       /has notices without tokio, rustls, ring, hyper$/,
     ],
     ['without a licence', (directory) => rmSync(join(directory, 'LICENSE')), /lacks LICENSE$/],
-    ['without its addon', (directory) => rmSync(join(directory, addonFile('linux-x64-musl'))), /lacks companion-/],
+    [
+      'without its addon',
+      (directory) => rmSync(join(directory, addonFile('linux-x64-musl'))),
+      /lacks companion-/,
+    ],
     [
       'with an addon of another version',
       (directory) => {
         const path = join(directory, addonFile('linux-x64-musl'));
         const text = readFileSync(path, 'latin1');
-        writeFileSync(path, text.replaceAll(`companion-segment/${version} `, 'companion-segment/0.0.9 '), 'latin1');
+        writeFileSync(
+          path,
+          text.replaceAll(`companion-segment/${version} `, 'companion-segment/0.0.9 '),
+          'latin1',
+        );
       },
       /has an addon of another version than /,
     ],
-    ['of another version', edited((manifest) => ({ ...manifest, version: '0.0.9' })), /is of version 0\.0\.9, not /],
-    ['for another system', edited((manifest) => ({ ...manifest, libc: ['glibc'] })), /is for linux x64 glibc, not /],
+    [
+      'of another version',
+      edited((manifest) => ({ ...manifest, version: '0.0.9' })),
+      /is of version 0\.0\.9, not /,
+    ],
+    [
+      'for another system',
+      edited((manifest) => ({ ...manifest, libc: ['glibc'] })),
+      /is for linux x64 glibc, not /,
+    ],
     ['with scripts', edited((manifest) => ({ ...manifest, scripts: { install: 'true' } })), /has scripts/],
-    ['without provenance', edited(({ publishConfig: _, ...manifest }) => manifest), /asks for no provenance$/],
+    [
+      'without provenance',
+      edited(({ publishConfig: _, ...manifest }) => manifest),
+      /asks for no provenance$/,
+    ],
   ]) {
     test(`is stopped by a package ${what}`, (t) => {
       const found = packages(t, { change: (path) => repack(path, 'linux-x64-musl', change) });
@@ -198,7 +234,10 @@ describe('a release', () => {
 
 test('the published root asks for exactly the platforms that there are packages for', () => {
   const { optionalDependencies, ...manifest } = publishedManifest();
-  assert.deepEqual(Object.keys(optionalDependencies).toSorted(), Object.keys(PLATFORMS).map(packageName).toSorted());
+  assert.deepEqual(
+    Object.keys(optionalDependencies).toSorted(),
+    Object.keys(PLATFORMS).map(packageName).toSorted(),
+  );
   assert.deepEqual(new Set(Object.values(optionalDependencies)), new Set([version]));
   for (const name of ['scripts', 'workspaces', 'devDependencies', 'dependencies', 'napi']) {
     assert.equal(manifest[name], undefined, name);

@@ -15,7 +15,16 @@ const PACKED = join(ROOT, 'target', 'packed');
 /** What lies in `PACKED`, and as of when; written last. */
 const RECORD = join(PACKED, 'packed.json');
 /** What the tarball of the root is made of, beside the addon. */
-const SOURCES = ['dist', 'docs', 'index.d.ts', 'package.json', 'README.md', 'CHANGELOG.md', 'LICENSE', 'scripts'];
+const SOURCES = [
+  'dist',
+  'docs',
+  'index.d.ts',
+  'package.json',
+  'README.md',
+  'CHANGELOG.md',
+  'LICENSE',
+  'scripts',
+];
 
 /**
  * Packs what is stale.

@@ -7,7 +7,7 @@
  *   --list        says which parts there are
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -24,6 +24,7 @@ import { Report } from './release/check/report.mjs';
 import { checkWindows } from './release/check/windows.mjs';
 import { PACKAGES, packagesIn, packAddon, packRoot } from './release/packages.mjs';
 import { faultsOfPackage } from './release/readiness.mjs';
+import { readmeWithTable } from './release/platform-table.mjs';
 import { publishAll, startRegistry } from './release/registry.mjs';
 import { fail } from './setup/steps.mjs';
 import { run } from './test-nest/program.mjs';
@@ -53,7 +54,8 @@ const PARTS = {
         const facts = inspect(addonPath(platform));
         const faults = faultsOf(platform, facts, version);
         if (faults.length > 0) throw new Error(faults.join('\n'));
-        const asks = facts.glibc === undefined ? facts.macos && `macOS ${facts.macos}` : `glibc ${facts.glibc}`;
+        const asks =
+          facts.glibc === undefined ? facts.macos && `macOS ${facts.macos}` : `glibc ${facts.glibc}`;
         return [facts.format, `${facts.bytes} B`, asks, facts.libraries.join(' ')].filter(Boolean).join(', ');
       });
     }
@@ -116,7 +118,10 @@ async function check() {
   const failed = report.rows.filter(({ passed }) => !passed).length;
   const minutes = ((performance.now() - started) / 60_000).toFixed(1);
   console.log(`\n${report.rows.length - failed} passed, ${failed} failed in ${minutes} minutes`);
-  if (values.only === undefined) report.save();
+  if (values.only === undefined) {
+    report.save(version);
+    writeFileSync('README.md', readmeWithTable());
+  }
   process.exitCode = report.passed ? 0 : 1;
 }
 

@@ -41,7 +41,9 @@ async function publish({ name, version, path }) {
     return true;
   }
   if (published !== undefined) {
-    console.error(`release: the registry has ${name}@${version} with other content. Release another version.`);
+    console.error(
+      `release: the registry has ${name}@${version} with other content. Release another version.`,
+    );
     process.exitCode = 1;
     return false;
   }
@@ -50,7 +52,9 @@ async function publish({ name, version, path }) {
     return true;
   }
   const { code, output } = await outcome('npm', ['publish', path], { cwd: ROOT });
-  console.log(code === 0 ? `published       ${label}` : `${output}\nrelease: ${label} could not be published`);
+  console.log(
+    code === 0 ? `published       ${label}` : `${output}\nrelease: ${label} could not be published`,
+  );
   if (code !== 0) process.exitCode = 1;
   return code === 0;
 }

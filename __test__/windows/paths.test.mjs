@@ -16,7 +16,10 @@ const killed = ({ track }) => {
 const expected = Array.from({ length: COUNT }, (_, number) => `m${number}`);
 
 for (const [what, below] of [
-  ['longer than 260 characters', join(...Array.from({ length: 6 }, () => 'a-rather-long-name-of-a-directory-in-the-path'))],
+  [
+    'longer than 260 characters',
+    join(...Array.from({ length: 6 }, () => 'a-rather-long-name-of-a-directory-in-the-path')),
+  ],
   ['with blanks and letters of other languages', join('Programme und Daten', 'Größe – 顧客')],
   ['with slashes instead of backslashes', 'some/where'],
 ]) {

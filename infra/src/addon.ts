@@ -71,7 +71,9 @@ export function checkAddon(path: string, packageRoot: string, architecture: Lamb
   if (tooNew !== undefined) {
     throw new BundleError(`${path} needs ${tooNew}, and Lambda has ${LAMBDA_GLIBC.join('.')}. ${how}`);
   }
-  const { version } = JSON.parse(readFileSync(join(packageRoot, 'package.json'), 'utf8')) as { version: string };
+  const { version } = JSON.parse(readFileSync(join(packageRoot, 'package.json'), 'utf8')) as {
+    version: string;
+  };
   // The addon says its name and version with every request.
   if (!library.includes(`companion-segment/${version} `)) {
     throw new BundleError(`${path} is of another version than ${PACKAGE} ${version}. ${how}`);

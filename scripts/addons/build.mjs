@@ -91,7 +91,8 @@ function macosLinker() {
   const [described] = filesIn(source).filter((path) => path.endsWith(join('darwin', 'libSystem.tbd')));
   // Rust's linker does not know Apple's latest processors, which need nothing of their own.
   const library = readFileSync(described, 'utf8').replaceAll(/,\s*arm64e\.x\d+-\w+/g, '');
-  for (const name of ['System', 'c', 'm', 'iconv']) writeFileSync(join(folderOf('macos'), `lib${name}.tbd`), library);
+  for (const name of ['System', 'c', 'm', 'iconv'])
+    writeFileSync(join(folderOf('macos'), `lib${name}.tbd`), library);
   const linker = join(ROOT, 'scripts', 'addons', 'link-for-macos.mjs');
   return ['-C', `linker=${linker}`, '-C', 'linker-flavor=ld64.lld'];
 }
@@ -103,7 +104,10 @@ function macosLinker() {
 function exportsOfWindows(cpu) {
   const folder = folderOf('windows');
   const [source, object] = [join(folder, 'exports.c'), join(folder, `exports-${cpu}.o`)];
-  writeFileSync(source, '__asm__(".section .drectve,\\"yn\\"\\n.ascii \\" -export:napi_register_module_v1\\"\\n");\n');
+  writeFileSync(
+    source,
+    '__asm__(".section .drectve,\\"yn\\"\\n.ascii \\" -export:napi_register_module_v1\\"\\n");\n',
+  );
   const target = `${cpu === 'x64' ? 'x86_64' : 'aarch64'}-windows-gnu`;
   run(join(PYTHON, 'bin', 'python'), ['-m', 'ziglang', 'cc', '-target', target, '-c', source, '-o', object]);
   return object;

@@ -32,7 +32,10 @@ const ENTRANCE = 'napi_register_module_v1';
  */
 export function inspect(path) {
   const read = (...options) =>
-    execFileSync(llvmTool('llvm-readobj'), [...options, path], { encoding: 'utf8', maxBuffer: 64 * MEGABYTE });
+    execFileSync(llvmTool('llvm-readobj'), [...options, path], {
+      encoding: 'utf8',
+      maxBuffer: 64 * MEGABYTE,
+    });
   const bytes = readFileSync(path);
   const format = /^Format: (.+)$/m.exec(read())?.[1] ?? 'unknown';
   const kind = format.slice(0, 3);
@@ -67,7 +70,8 @@ export function faultsOf(platform, facts, version) {
     facts.bytes > MAX_BYTES && `has ${facts.bytes} bytes; ${MAX_BYTES} is the limit`,
     !facts.isStripped && 'is not stripped',
     !facts.hasEntrance && `has no ${ENTRANCE}: Node can't load it`,
-    facts.paths.length > 0 && `names paths of the machine that built it: ${facts.paths.slice(0, 3).join(', ')}`,
+    facts.paths.length > 0 &&
+      `names paths of the machine that built it: ${facts.paths.slice(0, 3).join(', ')}`,
     facts.version !== version && `is of version ${facts.version ?? 'unknown'}, not ${version}`,
   ];
   return found.filter((fault) => fault !== false);

@@ -13,6 +13,13 @@ const [, , ...given] = process.argv;
 const options = given.filter((word, index) => {
   return word !== '-Wl' && word !== '-flavor' && given[index - 1] !== '-flavor';
 });
-const ours = ['-L', SYSTEM_LIBRARY, '-dead_strip', '-dead_strip_dylibs', '-install_name', '@rpath/companion-segment.node'];
+const ours = [
+  '-L',
+  SYSTEM_LIBRARY,
+  '-dead_strip',
+  '-dead_strip_dylibs',
+  '-install_name',
+  '@rpath/companion-segment.node',
+];
 const { status } = spawnSync(LLD, [...options, ...ours], { stdio: 'inherit' });
 process.exitCode = status ?? 1;

@@ -11,7 +11,16 @@ import { addonFile, packageName, PLATFORMS } from './platforms.mjs';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 /** What npm shows and looks at is the same for all packages. */
-const SHARED = ['version', 'description', 'license', 'keywords', 'homepage', 'bugs', 'engines', 'publishConfig'];
+const SHARED = [
+  'version',
+  'description',
+  'license',
+  'keywords',
+  'homepage',
+  'bugs',
+  'engines',
+  'publishConfig',
+];
 
 /**
  * The files of a platform's package that are committed, by their names.
@@ -68,7 +77,8 @@ function write() {
   for (const platform of Object.keys(PLATFORMS)) {
     const folder = join(ROOT, 'npm', platform);
     mkdirSync(folder, { recursive: true });
-    for (const [name, text] of Object.entries(committedFiles(platform))) writeFileSync(join(folder, name), text);
+    for (const [name, text] of Object.entries(committedFiles(platform)))
+      writeFileSync(join(folder, name), text);
   }
 }
 

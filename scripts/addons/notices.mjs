@@ -21,14 +21,16 @@ export function noticesFor(target) {
   const texts = new Map();
   for (const { name, version, license, manifest_path: manifest } of linkedCrates(target)) {
     const found = licenceTexts(dirname(manifest), license ?? '');
-    if (found.length === 0 && license === null) throw new Error(`The crate ${name} ${version} has no licence.`);
+    if (found.length === 0 && license === null)
+      throw new Error(`The crate ${name} ${version} has no licence.`);
     for (const text of found.length > 0 ? found : [`Licence: ${license}`]) {
       texts.set(text, [...(texts.get(text) ?? []), `${name} ${version} (${license ?? 'see below'})`]);
     }
   }
   const rule = '-'.repeat(80);
   const entries = Array.from(texts, ([text, crates]) => `${crates.join('\n')}\n\n${text}`);
-  const head = 'This addon contains the Rust crates below, and parts of the Rust standard library (MIT or Apache-2.0).';
+  const head =
+    'This addon contains the Rust crates below, and parts of the Rust standard library (MIT or Apache-2.0).';
   return `${[head, ...entries].join(`\n\n${rule}\n\n`)}\n`;
 }
 
@@ -36,7 +38,12 @@ export function noticesFor(target) {
 function linkedCrates(target) {
   const args = ['metadata', '--format-version', '1', '--locked', '--filter-platform', target];
   const metadata = JSON.parse(
-    execFileSync('cargo', args, { cwd: ROOT, encoding: 'utf8', maxBuffer: MEBIBYTES, stdio: ['ignore', 'pipe', 'inherit'] }),
+    execFileSync('cargo', args, {
+      cwd: ROOT,
+      encoding: 'utf8',
+      maxBuffer: MEBIBYTES,
+      stdio: ['ignore', 'pipe', 'inherit'],
+    }),
   );
   const nodes = new Map(metadata.resolve.nodes.map((node) => [node.id, node]));
   const linked = new Set();
@@ -45,13 +52,17 @@ function linkedCrates(target) {
     const id = waiting.pop();
     if (linked.has(id)) continue;
     linked.add(id);
-    const normal = nodes.get(id).deps.filter(({ dep_kinds: kinds }) => kinds.some(({ kind }) => kind === null));
+    const normal = nodes
+      .get(id)
+      .deps.filter(({ dep_kinds: kinds }) => kinds.some(({ kind }) => kind === null));
     waiting.push(...normal.map(({ pkg }) => pkg));
   }
   linked.delete(metadata.resolve.root);
   return metadata.packages
     .filter(({ id }) => linked.has(id))
-    .toSorted((left, right) => left.name.localeCompare(right.name, 'en') || left.version.localeCompare(right.version));
+    .toSorted(
+      (left, right) => left.name.localeCompare(right.name, 'en') || left.version.localeCompare(right.version),
+    );
 }
 
 /** Of several licences to choose from, the MIT's, which asks for the shortest text. */

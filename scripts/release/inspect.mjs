@@ -24,7 +24,9 @@ for (const platform of wanted) {
   const facts = inspect(addonPath(platform));
   const faults = faultsOf(platform, facts, version);
   const asks = facts.glibc ?? facts.macos ?? '';
-  console.log(`${faults.length === 0 ? 'ok    ' : 'failed'}  ${platform.padEnd(19)}  ${facts.bytes} B  ${asks}`);
+  console.log(
+    `${faults.length === 0 ? 'ok    ' : 'failed'}  ${platform.padEnd(19)}  ${facts.bytes} B  ${asks}`,
+  );
   for (const fault of faults) console.log(`        ${fault}`);
   if (faults.length > 0) process.exitCode = 1;
 }

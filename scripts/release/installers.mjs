@@ -46,12 +46,25 @@ export const INSTALLERS = {
     files: () => ({ 'pnpm-workspace.yaml': 'hoist: false\nminimumReleaseAge: 0\n' }),
     install: (url, cache) => ({
       command: node(join(tool('pnpm'), 'bin', 'pnpm.mjs'), 'add', PACKAGE, '--registry', url),
-      env: { XDG_CACHE_HOME: cache, XDG_DATA_HOME: cache, npm_config_store_dir: join(cache, 'store'), CI: 'true' },
+      env: {
+        XDG_CACHE_HOME: cache,
+        XDG_DATA_HOME: cache,
+        npm_config_store_dir: join(cache, 'store'),
+        CI: 'true',
+      },
     }),
   },
   'yarn 1': {
     install: (url, cache) => ({
-      command: node(join(tool('yarn'), 'bin', 'yarn.js'), 'add', PACKAGE, '--registry', url, '--cache-folder', cache),
+      command: node(
+        join(tool('yarn'), 'bin', 'yarn.js'),
+        'add',
+        PACKAGE,
+        '--registry',
+        url,
+        '--cache-folder',
+        cache,
+      ),
     }),
   },
   'yarn 4, PnP': {
@@ -109,7 +122,9 @@ export async function installed(name, url, { options = [], files = {}, command }
   }
   const { command: usual, env } = install(url, cache);
   const [program, ...args] =
-    command === undefined ? usual : usual.map((word) => (word === 'install' ? command : word)).filter((word) => word !== PACKAGE);
+    command === undefined
+      ? usual
+      : usual.map((word) => (word === 'install' ? command : word)).filter((word) => word !== PACKAGE);
   const { code, output } = await outcome(program, [...args, ...options], { cwd: directory, env });
   return { directory, code, output, remove: () => rmSync(home, { recursive: true, force: true }) };
 }

@@ -3,7 +3,16 @@
  * with its scripts and workspaces.
  */
 import { execFileSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { basename, join } from 'node:path';
 
 import { addonFile, packageName, PLATFORMS } from '../addons/platforms.mjs';
@@ -51,7 +60,8 @@ export function packRoot(folder) {
  */
 export function packAddon(platform, addon, folder) {
   return pack(folder, (stage) => {
-    for (const [name, text] of Object.entries(committedFiles(platform))) writeFileSync(join(stage, name), text);
+    for (const [name, text] of Object.entries(committedFiles(platform)))
+      writeFileSync(join(stage, name), text);
     cpSync(join(ROOT, 'LICENSE'), join(stage, 'LICENSE'));
     writeFileSync(join(stage, 'THIRD-PARTY-NOTICES.txt'), noticesFor(PLATFORMS[platform].target));
     cpSync(addon, join(stage, addonFile(platform)));
@@ -109,10 +119,12 @@ export function fileIn(tarball, name) {
 
 /** The names of files in a tarball. */
 export function filesIn(tarball) {
-  const list = execFileSync('tar', ['-tzf', basename(tarball)], { cwd: join(tarball, '..'), encoding: 'utf8' });
+  const list = execFileSync('tar', ['-tzf', basename(tarball)], {
+    cwd: join(tarball, '..'),
+    encoding: 'utf8',
+  });
   return list
     .trim()
     .split('\n')
     .map((name) => name.replace(/^package\//, ''));
 }
-

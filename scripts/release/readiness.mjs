@@ -62,7 +62,8 @@ function faultsOfRoot({ optionalDependencies = {}, dependencies, workspaces }, v
   const wrong = wanted.filter((name) => optionalDependencies[name] !== version);
   return [
     wrong.length > 0 && `does not ask for version ${version} of ${wrong.join(', ')}`,
-    Object.keys(optionalDependencies).some((name) => !wanted.includes(name)) && 'asks for an unknown platform',
+    Object.keys(optionalDependencies).some((name) => !wanted.includes(name)) &&
+      'asks for an unknown platform',
     dependencies !== undefined && 'has dependencies',
     workspaces !== undefined && 'has workspaces',
   ];
@@ -78,10 +79,12 @@ function faultsOfAddon(name, path, manifest, version) {
   const notices = fileIn(path, 'THIRD-PARTY-NOTICES.txt').toString();
   const unnoted = NOTED_CRATES.filter((crate) => !new RegExp(`^${crate} \\d`, 'm').test(notices));
   const { os, cpu, libc } = expected.npm;
-  const fits = [manifest.os, manifest.cpu, manifest.libc].map(String).join() === [os, cpu, libc].map(String).join();
+  const fits =
+    [manifest.os, manifest.cpu, manifest.libc].map(String).join() === [os, cpu, libc].map(String).join();
   return [
     unnoted.length > 0 && `has notices without ${unnoted.join(', ')}`,
-    !fits && `is for ${[manifest.os, manifest.cpu, manifest.libc].join(' ')}, not ${[os, cpu, libc].join(' ')}`,
+    !fits &&
+      `is for ${[manifest.os, manifest.cpu, manifest.libc].join(' ')}, not ${[os, cpu, libc].join(' ')}`,
     !fileIn(path, addonFile(platform)).includes(`companion-segment/${version} `) &&
       `has an addon of another version than ${version}`,
   ];

@@ -27,7 +27,16 @@ export function wine() {
     spawnSync(program, args, { env: { ...process.env, ...WINE_ENVIRONMENT }, encoding: 'utf8' });
   inside('wineboot', '--init');
   // Node does not run on what Wine calls itself otherwise.
-  const { status, stderr } = inside('reg', 'add', 'HKCU\\Software\\Wine', '/v', 'Version', '/d', 'win10', '/f');
+  const { status, stderr } = inside(
+    'reg',
+    'add',
+    'HKCU\\Software\\Wine',
+    '/v',
+    'Version',
+    '/d',
+    'win10',
+    '/f',
+  );
   if (status !== 0) fail(`Wine could not be set up: ${stderr}`);
   addRandomness();
   writeFileSync(stamp, '');

@@ -2,7 +2,15 @@
  * The addon for this machine, built as quickly as its own compiler can, and linked into `node_modules` under the name of
  * its package: a checkout loads it in the way that an installed package does.
  */
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join, resolve } from 'node:path';
 
 import { ADDON_SOURCES, isFresh, replace, run, step } from './steps.mjs';
@@ -21,7 +29,17 @@ export function buildAddonHere({ rebuilds, requireTools }) {
     requireTools();
     step('Building the engine (a minute or two the first time)');
     const types = ['--no-js', '--dts', 'index.d.ts'];
-    run('npx', ['napi', 'build', '--platform', '--release', '--output-dir', BUILT, ...types, '--', '--locked']);
+    run('npx', [
+      'napi',
+      'build',
+      '--platform',
+      '--release',
+      '--output-dir',
+      BUILT,
+      ...types,
+      '--',
+      '--locked',
+    ]);
     replace(join(BUILT, 'index.d.ts'), 'index.d.ts');
     packAddon();
   }

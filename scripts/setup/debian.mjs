@@ -28,7 +28,8 @@ export function debianFolder(suite, cpu, packages) {
   }
   // As an installation has it: programs name their loader by the old path.
   for (const name of ['lib', 'lib64']) {
-    if (existsSync(join(home, 'usr', name)) && !existsSync(join(home, name))) symlinkSync(join('usr', name), join(home, name));
+    if (existsSync(join(home, 'usr', name)) && !existsSync(join(home, name)))
+      symlinkSync(join('usr', name), join(home, name));
   }
   writeFileSync(stamp, '');
   return home;
@@ -52,13 +53,17 @@ function aptInside(home, suite, architecture) {
   };
   const settings = Object.entries(options).flatMap(([name, value]) => ['-o', `${name}=${value}`]);
   return (...args) =>
-    execFileSync('apt-get', ['-qq', ...settings, ...args], { cwd: home, stdio: ['ignore', 'ignore', 'inherit'] });
+    execFileSync('apt-get', ['-qq', ...settings, ...args], {
+      cwd: home,
+      stdio: ['ignore', 'ignore', 'inherit'],
+    });
 }
 
 /** The mirror that this machine installs from. */
 export function debianMirror() {
   const { stdout } = spawnSync('apt-cache', ['policy', 'libc6'], { encoding: 'utf8' });
   const [mirror] = /https?:\S+/.exec(stdout ?? '') ?? [];
-  if (mirror === undefined) fail('This needs files of Debian packages, and apt-cache knows no mirror to fetch them from.');
+  if (mirror === undefined)
+    fail('This needs files of Debian packages, and apt-cache knows no mirror to fetch them from.');
   return mirror;
 }

@@ -50,11 +50,19 @@ async function commandLine(directory, runsWith) {
 /** What people do to their installations. A case throws what is wrong. */
 const CASES = {
   'npm --omit=optional: the error names the package and the cure': async (url) => {
-    await refused(url, { options: ['--omit=optional'] }, /segment-linux-x64-gnu is not installed\..*--omit=optional/);
+    await refused(
+      url,
+      { options: ['--omit=optional'] },
+      /segment-linux-x64-gnu is not installed\..*--omit=optional/,
+    );
   },
   'node_modules of another system: the error names both': async (url) => {
     const options = ['--os=darwin', '--cpu=arm64'];
-    await refused(url, { options }, /segment-linux-x64-gnu is not installed, only @companion\/segment-darwin-arm64 /);
+    await refused(
+      url,
+      { options },
+      /segment-linux-x64-gnu is not installed, only @companion\/segment-darwin-arm64 /,
+    );
   },
   'a lock file of another system: npm ci installs what this one needs': async (url) => {
     const other = await installed('npm', url, { options: ['--os=win32', '--cpu=x64'] });

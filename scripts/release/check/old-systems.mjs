@@ -42,12 +42,17 @@ export async function checkOldSystems(url, report) {
       const inside = async (...args) => {
         const env = { HOME: '/application', SEGMENT: segment.url, PATH: '/usr/sbin:/usr/bin:/bin' };
         const ended = await outcome('chroot', [root, node, ...args], { cwd: root, env });
-        if (ended.code !== 0) throw new Error(`node ${args.join(' ')} ended with ${ended.code}:\n${ended.output}`);
+        if (ended.code !== 0)
+          throw new Error(`node ${args.join(' ')} ended with ${ended.code}:\n${ended.output}`);
       };
       const options = ['--prefix', '/application', '--registry', url, '--no-audit', '--no-fund'];
       await inside(npm, 'install', '@companion/segment', ...options);
       const before = segment.events.length;
-      await inside('-e', `process.chdir('/application');${LINE.replace('require(', "require('node:module').createRequire('/application/')(")}`, name);
+      await inside(
+        '-e',
+        `process.chdir('/application');${LINE.replace('require(', "require('node:module').createRequire('/application/')(")}`,
+        name,
+      );
       const arrived = segment.events.slice(before).map(({ event }) => event);
       if (arrived.join() !== name) throw new Error(`arrived: ${arrived.join() || 'nothing'}`);
       return `Node ${await version(root, node)}`;

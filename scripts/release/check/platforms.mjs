@@ -22,7 +22,11 @@ export async function checkPlatforms(url, tell) {
             ])
           : [{ step: 'install', problem: output }];
       remove();
-      tell({ part: 'platforms', what: `${platform}, Node ${version}, ${UNDER[platform]}`, ...summary(steps, started) });
+      tell({
+        part: 'platforms',
+        what: `${platform}, Node ${version}, ${UNDER[platform]}`,
+        ...summary(steps, started),
+      });
     }
   }
 }

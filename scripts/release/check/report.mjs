@@ -10,9 +10,10 @@
  * @property {number} seconds
  */
 import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 
-import { ROOT } from '../../setup/steps.mjs';
+/** What the last whole run has found. Committed: the README's table of platforms is made of it. */
+export const LAST_CHECK = fileURLToPath(new URL('../last-check.json', import.meta.url));
 
 /** The rows of a run. */
 export class Report {
@@ -43,9 +44,9 @@ export class Report {
     return this.rows.every(({ passed }) => passed);
   }
 
-  /** Keeps the rows for the table of the README. */
-  save() {
+  /** Keeps what was found, without times. */
+  save(version) {
     const rows = this.rows.map(({ part, what, passed, detail }) => ({ part, what, passed, detail }));
-    writeFileSync(join(ROOT, 'target', 'release', 'check.json'), `${JSON.stringify(rows, undefined, 2)}\n`);
+    writeFileSync(LAST_CHECK, `${JSON.stringify({ version, rows }, undefined, 2)}\n`);
   }
 }
