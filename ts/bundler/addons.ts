@@ -21,7 +21,7 @@ export interface Addon {
  * @param packageRoot folder of `@companion/segment`
  * @throws AnalyticsError `ERR_ADDON` one is not installed, or of another version than the package
  */
-export function addonsFor(packageRoot: string, { wanted, addons }: Settings): readonly Addon[] {
+export function findAddons(packageRoot: string, { wanted, addons }: Settings): readonly Addon[] {
   return wanted.map((names) => {
     const found = names.map((platform) => ({
       platform,

@@ -1,5 +1,5 @@
 /** One build that copies addons: what it has met, and what it needs for that. */
-import { addonsFor, type Addon } from './addons.js';
+import { findAddons, type Addon } from './addons.js';
 import { isAddonLoader, packageRootOf, rewritten } from './modules.js';
 import type { Settings } from './options.js';
 
@@ -24,13 +24,13 @@ export class Copying {
   }
 
   /**
-   * Whether the addon of a platform lies beside the output for a module of the package.
+   * The addons for the package that a module belongs to.
    *
-   * @throws AnalyticsError `ERR_ADDON` an addon is not installed
+   * @throws AnalyticsError `ERR_ADDON` one is not installed
    */
-  copies(platform: string, path: string): boolean {
+  addonsFor(path: string): readonly Addon[] {
     const root = packageRootOf(path);
-    return root !== undefined && this.#addonsOf(root).some((addon) => addon.platform === platform);
+    return root === undefined ? [] : this.#addonsOf(root);
   }
 
   /** What has to lie beside the output. */
@@ -39,7 +39,7 @@ export class Copying {
   }
 
   #addonsOf(root: string): readonly Addon[] {
-    const addons = this.#found.get(root) ?? addonsFor(root, this.#settings);
+    const addons = this.#found.get(root) ?? findAddons(root, this.#settings);
     this.#found.set(root, addons);
     return addons;
   }

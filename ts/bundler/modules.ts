@@ -34,7 +34,7 @@ function nameIn(manifest: string): string | undefined {
 }
 
 /** Whether this is the module that loads addons. */
-export const isAddonLoader = (path: string): boolean => /[\\/]addon\.js$/.test(path);
+export const isAddonLoader = (path: string): boolean => /[\\/]dist[\\/]addon\.js$/.test(path);
 
 /**
  * The text of a module as it goes into a bundle: the loader takes addons from beside the bundle, and the version is

@@ -1,7 +1,9 @@
 /** The plugin for webpack, and for Rspack, which takes the same calls. */
 import { posix } from 'node:path';
 
+import type { Addon } from './addons.js';
 import { Copying } from './copying.js';
+import { isAddonLoader } from './modules.js';
 import type { Settings } from './options.js';
 import { fileOf, isOurs, platformOf } from './platforms.js';
 
@@ -17,10 +19,12 @@ export interface Compiler {
 
 interface Compilation {
   readonly hooks: {
+    readonly finishModules: Hook<(modules: Iterable<{ resource?: string }>) => void>;
     readonly processAssets: {
       tap(options: { name: string; stage: number }, handler: (assets: Assets) => void): void;
     };
   };
+  readonly errors: Error[];
   emitAsset(name: string, source: unknown): void;
 }
 
@@ -56,15 +60,20 @@ function copy(compiler: Compiler, copying: Copying): void {
   addExternals(compiler, ({ request = '', contextInfo }, callback) => {
     const platform = platformOf(request);
     if (platform === undefined) return callback();
-    try {
-      const isCopied = copying.copies(platform, contextInfo?.issuer ?? '');
-      return callback(null, isCopied ? `./${fileOf(platform)}` : request);
-    } catch (error) {
-      return callback(error instanceof Error ? error : new Error(String(error)));
-    }
+    const copied = addonsOrProblem(copying, contextInfo?.issuer ?? '');
+    const isCopied = !(copied instanceof Error) && copied.some((addon) => addon.platform === platform);
+    return callback(null, isCopied ? `./${fileOf(platform)}` : request);
   });
   const { sources, Compilation: stages } = compiler.webpack;
   compiler.hooks.thisCompilation.tap(NAME, (compilation) => {
+    // Not where requests are answered: the loader expects addons to be missing, so an error there is a mere warning, and
+    // what is taken from a cache is not asked for again.
+    compilation.hooks.finishModules.tap(NAME, (modules) => {
+      for (const { resource = '' } of modules) {
+        const copied = isAddonLoader(resource) ? addonsOrProblem(copying, resource) : undefined;
+        if (copied instanceof Error) compilation.errors.push(copied);
+      }
+    });
     const stage = stages.PROCESS_ASSETS_STAGE_ADDITIONS;
     compilation.hooks.processAssets.tap({ name: NAME, stage }, (assets) => {
       for (const { file, content } of copying.addons) {
@@ -74,6 +83,14 @@ function copy(compiler: Compiler, copying: Copying): void {
       }
     });
   });
+}
+
+function addonsOrProblem(copying: Copying, path: string): readonly Addon[] | Error {
+  try {
+    return copying.addonsFor(path);
+  } catch (error) {
+    return error instanceof Error ? error : new Error(String(error));
+  }
 }
 
 /** The folders of the files that hold a text. A chunk requires what lies beside the chunk. */

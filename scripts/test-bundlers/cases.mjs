@@ -1,0 +1,17 @@
+// Everything that is tried: one tool in one way, which throws what is wrong.
+import { cases as bundlers } from './cases/bundlers.mjs';
+import { cases as executable } from './cases/executable.mjs';
+import { cases as next } from './cases/next.mjs';
+import { cases as vercel } from './cases/vercel.mjs';
+
+/**
+ * @typedef {object} Case
+ * @property {string} tool
+ * @property {string} version
+ * @property {string} mode
+ * @property {boolean} [isShort] part of `npm test`
+ * @property {() => Promise<void>} run
+ */
+
+/** @type {Case[]} */
+export const allCases = [...bundlers, ...vercel, ...executable, ...next];

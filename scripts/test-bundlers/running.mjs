@@ -1,0 +1,59 @@
+// Runs what a bundler has made, and sees what arrives at Segment.
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+
+import { startFakeSegment } from '@companion/segment/testing';
+
+import { outcome } from '../test-nest/program.mjs';
+import { insideOnly } from '../test-nest/project.mjs';
+import { application, elsewhere, moveTo } from './projects.mjs';
+
+/** An application as small as it can be. */
+export const APPLICATION = `
+import { Analytics } from '@companion/segment';
+
+const analytics = Analytics.fromEnvironment();
+analytics.track({ userId: 'u1', event: 'Bundled' });
+`;
+
+/** The same, where the package is loaded late: bundlers make a file of its own of that. */
+export const LATE_APPLICATION = `
+import('@companion/segment').then(({ Analytics }) => {
+  Analytics.fromEnvironment().track({ userId: 'u1', event: 'Bundled' });
+});
+`;
+
+/** Fails unless the program sends exactly one event. */
+export async function expectEvent(program, args, { cwd, env = {} }) {
+  await expectEvents(async (host) => {
+    const { code, output } = await outcome(program, args, { cwd, env: { ...env, ...host } });
+    assert.equal(code, 0, output);
+    return output;
+  });
+}
+
+/** Fails unless exactly one event arrives while `run(environment)` goes on. */
+export async function expectEvents(run) {
+  const segment = await startFakeSegment();
+  try {
+    const output = await run({ SEGMENT_HOST: segment.url, SEGMENT_WRITE_KEY: 'key-of-a-bundle' });
+    const tracked = segment.events.map(({ type, userId, event }) => ({ type, userId, event }));
+    assert.deepEqual(tracked, [{ type: 'track', userId: 'u1', event: 'Bundled' }], output);
+  } finally {
+    await segment.close();
+  }
+}
+
+/** What was bundled with the package in it runs where there is no package. */
+export async function expectSelfContained(built, file) {
+  const cwd = await elsewhere();
+  await moveTo(cwd, built);
+  await expectEvent(process.execPath, [join(cwd, file)], { cwd, env: insideOnly(cwd) });
+}
+
+/** What was bundled without the package runs where it is installed, and nowhere else. */
+export async function expectWithPackage(built, file) {
+  const cwd = await application('production');
+  await moveTo(cwd, built);
+  await expectEvent(process.execPath, [join(cwd, file)], { cwd, env: insideOnly(join(cwd, '..')) });
+}
