@@ -1,6 +1,7 @@
 // Everything that is tried: one tool in one way, which throws what is wrong.
 import { cases as bundlers } from './cases/bundlers.mjs';
 import { cases as executable } from './cases/executable.mjs';
+import { cases as nest } from './cases/nest.mjs';
 import { cases as next } from './cases/next.mjs';
 import { cases as vercel } from './cases/vercel.mjs';
 
@@ -14,4 +15,4 @@ import { cases as vercel } from './cases/vercel.mjs';
  */
 
 /** @type {Case[]} */
-export const allCases = [...bundlers, ...vercel, ...executable, ...next];
+export const allCases = [...bundlers, ...vercel, ...executable, ...nest, ...next];

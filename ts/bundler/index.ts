@@ -50,9 +50,17 @@ export const esbuild: Make<EsbuildPlugin> = createEsbuildPlugin(factory);
 export const rollup: Make<RollupPlugin> = createRollupPlugin(factory);
 export const rolldown: Make<RollupPlugin> = createRolldownPlugin(factory);
 export const vite: Make<VitePlugin> = createVitePlugin(factory);
-export const webpack: Make<WebpackPlugin> = createWebpackPlugin(factory);
-export const rspack: Make<WebpackPlugin> = createRspackPlugin(factory);
+export const webpack: Make<WebpackPlugin> = checkedAtOnce(createWebpackPlugin(factory));
+export const rspack: Make<WebpackPlugin> = checkedAtOnce(createRspackPlugin(factory));
 
 /** All of them by name. */
 export const unplugin = { esbuild, rollup, rolldown, vite, webpack, rspack };
 export default unplugin;
+
+/** These make the plugin only when there is a compiler. What is wrong with options shows where they are written. */
+function checkedAtOnce<Plugin>(make: Make<Plugin>): Make<Plugin> {
+  return (options) => {
+    settingsOf(options);
+    return make(options);
+  };
+}

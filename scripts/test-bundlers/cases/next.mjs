@@ -1,4 +1,5 @@
 // Next.js with each of its bundlers: built, moved to where there is no package, started, and asked.
+import assert from 'node:assert/strict';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
@@ -15,29 +16,42 @@ const ROUTE = 'app/track/route.js';
 const ROOTS =
   "output: 'standalone', outputFileTracingRoot: import.meta.dirname, turbopack: { root: import.meta.dirname }";
 
-/** What a stranger may write; the last one does without the package's help. */
-const CONFIGURATIONS = {
-  withSegment: [],
-  'withSegment, a function': [
-    ['withSegment({', 'withSegment(async () => ({'],
-    ['});', '}));'],
-  ],
-  serverExternalPackages: [['withSegment({', "({ serverExternalPackages: ['@companion/segment'],"]],
+/** What each of its bundlers says of an addon. */
+const STUMBLES = {
+  turbopack: /\(node addon\) is not placeable in ESM chunks/,
+  webpack: /Module parse failed: Unexpected character/,
 };
 
-export const cases = ['turbopack', 'webpack'].flatMap((bundler) =>
-  Object.entries(CONFIGURATIONS).map(([mode, changes]) => ({
-    tool: `Next.js, ${bundler}`,
-    version: versions.next.next,
-    mode,
-    run: () => expectTracking(bundler, changes),
-  })),
-);
+const FUNCTION = [
+  ['withSegment({', 'withSegment(async () => ({'],
+  ['});', '}));'],
+];
+const WITHOUT = [['withSegment({', '({']];
+const BY_HAND = [['withSegment({', "({ serverExternalPackages: ['@companion/segment'],"]];
+
+export const cases = Object.entries(STUMBLES)
+  .flatMap(([bundler, stumbles]) => [
+    { bundler, mode: 'as it is: stumbles over the addon', run: () => expectStumbling(bundler, stumbles) },
+    { bundler, mode: 'serverExternalPackages', run: () => expectTracking(bundler, BY_HAND) },
+    { bundler, mode: 'withSegment', run: () => expectTracking(bundler, []) },
+  ])
+  .concat({
+    bundler: 'turbopack',
+    mode: 'withSegment, a function',
+    run: () => expectTracking('turbopack', FUNCTION),
+  })
+  .map(({ bundler, ...one }) => ({ tool: `Next.js, ${bundler}`, version: versions.next.next, ...one }));
+
+async function expectStumbling(bundler, stumbles) {
+  const { code, output } = await buildNext(bundler, WITHOUT);
+  assert.notEqual(code, 0, output);
+  assert.match(output, stumbles);
+}
 
 async function expectTracking(bundler, changes) {
   const cwd = await elsewhere();
   const { folder, code, output } = await buildNext(bundler, changes);
-  if (code !== 0) throw new Error(output);
+  assert.equal(code, 0, output);
   await moveTo(cwd, join(folder, '.next', 'standalone'));
   await expectEvents((env) =>
     askServer(
