@@ -3,12 +3,13 @@ import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';
 import { describe, test } from 'node:test';
 
-import * as bundler from '@companion/segment/bundler';
+import * as exported from '@companion/segment/bundler';
 
 import { allCases } from '../scripts/test-bundlers/cases.mjs';
 import { runScript } from './support/programs.mjs';
 
 const require = createRequire(import.meta.url);
+const bundler = { ...exported };
 const TOOLS = ['esbuild', 'rollup', 'rolldown', 'vite', 'webpack', 'rspack'];
 
 describe('the packed package', () => {

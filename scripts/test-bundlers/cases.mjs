@@ -3,7 +3,9 @@ import { cases as bundlers } from './cases/bundlers.mjs';
 import { cases as executable } from './cases/executable.mjs';
 import { cases as nest } from './cases/nest.mjs';
 import { cases as next } from './cases/next.mjs';
+import { cases as nitro } from './cases/nitro.mjs';
 import { cases as vercel } from './cases/vercel.mjs';
+import { cases as workspaces } from './cases/workspaces.mjs';
 
 /**
  * @typedef {object} Case
@@ -15,4 +17,4 @@ import { cases as vercel } from './cases/vercel.mjs';
  */
 
 /** @type {Case[]} */
-export const allCases = [...bundlers, ...vercel, ...executable, ...nest, ...next];
+export const allCases = [...bundlers, ...vercel, ...executable, ...nest, ...next, ...nitro, ...workspaces];

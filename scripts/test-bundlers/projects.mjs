@@ -42,7 +42,14 @@ async function installProject(name) {
  * @param {Record<string, string>} [files] path to text
  */
 export async function application(name, files = {}) {
-  const folder = await temporary(join(await project(name), 'application-'));
+  await project(name);
+  return temporaryIn(name, files);
+}
+
+/** A new folder in a folder of target/bundlers, with these files. It is gone with this process. */
+export async function temporaryIn(name, files) {
+  await mkdir(join(TARGET, name), { recursive: true });
+  const folder = await temporary(join(TARGET, name, 'application-'));
   await write(folder, files);
   return folder;
 }

@@ -50,7 +50,7 @@ export async function askServer(args, { cwd, env }, { path, ready }) {
 async function freePort() {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
-  const { port } = /** @type {import('node:net').AddressInfo} */ (server.address());
+  const { port } = server.address();
   server.close();
   await once(server, 'close');
   return port;

@@ -10,11 +10,19 @@ export const CANDIDATES = /[\\/]dist[\\/](?:addon|version)\.js$/;
 /** A module that is made by the plugin: it requires from where the bundle lies, not from where the package was. */
 export const LOADER = 'companion-segment:loader';
 
-/** Its text. `__filename` of a bundle is the bundle; of a single executable application, the executable. */
+/** Where a bundle lies: a CommonJS one, which in a single executable application is the executable, and an ES module. */
+export const BUNDLE_PATH = { commonjs: '__filename', esm: 'import.meta.url' };
+
+/** The text of {@link LOADER} for each kind of modules. */
 export const LOADER_CODE = {
-  commonjs: "exports.load = require('node:module').createRequire(__filename);",
-  esm: "import { createRequire } from 'node:module'; export const load = createRequire(import.meta.url);",
+  commonjs: `exports.load = require('node:module').createRequire(${BUNDLE_PATH.commonjs});`,
+  esm: esmLoader(BUNDLE_PATH.esm),
 };
+
+/** The same, with any expression for the path of the bundle. */
+export function esmLoader(path: string): string {
+  return `import { createRequire } from 'node:module'; export const load = createRequire(${path});`;
+}
 
 /** The folder of `@companion/segment` if a module is one of its own. */
 export function packageRootOf(path: string): string | undefined {

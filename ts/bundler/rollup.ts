@@ -2,7 +2,7 @@
 import { dirname, join } from 'node:path';
 
 import { Copying } from './copying.js';
-import { CANDIDATES, LOADER, LOADER_CODE } from './modules.js';
+import { BUNDLE_PATH, CANDIDATES, esmLoader, LOADER } from './modules.js';
 import type { Settings } from './options.js';
 import { place } from './place.js';
 import { isOurs } from './platforms.js';
@@ -10,8 +10,15 @@ import { isOurs } from './platforms.js';
 /** A zero byte keeps the hooks of others away, by Rollup's custom. */
 const MADE = `\0${LOADER}`;
 
-/** Before the plugins of others, wherever it stands among them. */
+/**
+ * Stands for where the bundle lies until chunks are written: what others make of `import.meta.url` before need not be
+ * the chunk that the module ends in.
+ */
+const CHUNK = '__COMPANION_SEGMENT_CHUNK__';
+
+/** Before the plugins of others and after them, wherever it stands among them. */
 const FIRST = 'pre';
+const LAST = 'post';
 
 /** What is read of Rollup's output. */
 interface Output {
@@ -50,13 +57,21 @@ function copy(copying: Copying): object {
       order: FIRST,
       handler: (id: string) => (id === LOADER ? MADE : undefined),
     },
-    load: (id: string) => (id === MADE ? LOADER_CODE.esm : undefined),
+    load: (id: string) => (id === MADE ? esmLoader(CHUNK) : undefined),
     transform: {
       order: FIRST,
       handler(code: string, id: string) {
         const changed = CANDIDATES.test(id) ? copying.rewrite(id, code) : undefined;
         // No map: lines stay where they are.
         return changed === undefined ? undefined : { code: changed, map: null };
+      },
+    },
+    renderChunk: {
+      order: LAST,
+      handler(code: string, _chunk: unknown, { format }: { format: string }) {
+        if (!code.includes(CHUNK)) return undefined;
+        const path = format === 'es' ? BUNDLE_PATH.esm : BUNDLE_PATH.commonjs;
+        return { code: code.replaceAll(CHUNK, path), map: null };
       },
     },
     async writeBundle(
