@@ -4,6 +4,8 @@ import { cases as executable } from './cases/executable.mjs';
 import { cases as nest } from './cases/nest.mjs';
 import { cases as next } from './cases/next.mjs';
 import { cases as nitro } from './cases/nitro.mjs';
+import { cases as platforms } from './cases/platforms.mjs';
+import { cases as types } from './cases/types.mjs';
 import { cases as vercel } from './cases/vercel.mjs';
 import { cases as workspaces } from './cases/workspaces.mjs';
 
@@ -17,4 +19,14 @@ import { cases as workspaces } from './cases/workspaces.mjs';
  */
 
 /** @type {Case[]} */
-export const allCases = [...bundlers, ...vercel, ...executable, ...nest, ...next, ...nitro, ...workspaces];
+export const allCases = [
+  ...bundlers,
+  ...platforms,
+  ...types,
+  ...vercel,
+  ...executable,
+  ...nest,
+  ...next,
+  ...nitro,
+  ...workspaces,
+];
