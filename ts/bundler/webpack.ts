@@ -66,8 +66,7 @@ function copy(compiler: Compiler, copying: Copying): void {
   });
   const { sources, Compilation: stages } = compiler.webpack;
   compiler.hooks.thisCompilation.tap(NAME, (compilation) => {
-    // Not where requests are answered: the loader expects addons to be missing, so an error there is a mere warning, and
-    // what is taken from a cache is not asked for again.
+    // Not where requests are answered: the loader expects addons to be missing, so an error there is a mere warning.
     compilation.hooks.finishModules.tap(NAME, (modules) => {
       for (const { resource = '' } of modules) {
         const copied = isAddonLoader(resource) ? addonsOrProblem(copying, resource) : undefined;
