@@ -33,7 +33,7 @@ const PEERS = {
 const RESOLUTIONS = {
   node16: { module: 'node16', kinds: ['mts', 'cts'] },
   bundler: { module: 'esnext', kinds: ['mts'] },
-  node10: { module: 'commonjs', kinds: ['ts'], only: '5.0' },
+  node10: { module: 'commonjs', kinds: ['ts'], compiler: '5.0' },
 };
 
 const aliases = Object.entries(COMPILERS).map(([line, version]) => [
@@ -134,7 +134,7 @@ async function newFolder(t, { copies = false } = {}) {
 
 for (const line of Object.keys(COMPILERS)) {
   describe(`TypeScript ${COMPILERS[line]}`, () => {
-    const fitting = Object.entries(RESOLUTIONS).filter(([, { only = line }]) => only === line);
+    const fitting = Object.entries(RESOLUTIONS).filter(([, { compiler = line }]) => compiler === line);
     for (const [resolution, { kinds }] of fitting) {
       test(`takes every subpath with moduleResolution ${resolution}`, async (t) => {
         const { errors, files } = await compile(line, resolution, await newFolder(t));

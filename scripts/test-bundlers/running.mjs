@@ -1,5 +1,6 @@
 // Runs what a bundler has made, and sees what arrives at Segment.
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { startFakeSegment } from '@companion/segment/testing';
@@ -51,8 +52,11 @@ export async function expectSelfContained(built, file) {
   await expectEvent(process.execPath, [join(cwd, file)], { cwd, env: insideOnly(cwd) });
 }
 
-/** What was bundled without the package runs where it is installed, and nowhere else. */
+/** What was bundled without the package has nothing of it, and runs where it is installed. */
 export async function expectWithPackage(built, file) {
+  const bundle = await readFile(join(built, file), 'utf8');
+  assert.match(bundle, /['"`]@companion\/segment['"`]/, 'it asks for the package');
+  assert.doesNotMatch(bundle, /@companion\/segment-/, 'it has the loader of the package inside');
   const cwd = await application('production');
   await moveTo(cwd, built);
   await expectEvent(process.execPath, [join(cwd, file)], { cwd, env: insideOnly(join(cwd, '..')) });
