@@ -38,6 +38,10 @@ describe('the plugin', () => {
     assert.deepEqual([code, stdout, stderr], [0, '0\n', '']);
   });
 
+  test('takes no addons for an answer', () => {
+    for (const tool of TOOLS) assert.ok(bundler[tool]({ mode: 'copy', addons: {} }));
+  });
+
   for (const [what, options, field] of [
     ['an unknown option', { platform: 'linux-x64-gnu' }, 'platform'],
     ['an unknown mode', { mode: 'inline' }, 'mode'],

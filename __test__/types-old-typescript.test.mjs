@@ -49,7 +49,7 @@ await install(
 /** Imports and exports all there is. */
 const everything = Object.keys(subpaths)
   .filter((subpath) => subpath !== './package.json')
-  .map((subpath, index) => `export * as part${index} from '${join('@companion/segment', subpath)}';`)
+  .map((subpath, index) => `export * as part${index} from '@companion/segment${subpath.slice(1)}';`)
   .join('\n');
 
 /** Use of what an application touches: a type that is not found would be `any`, and nothing would be refused. */

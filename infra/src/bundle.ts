@@ -81,6 +81,6 @@ function usesPackage(inputs: readonly string[], base: string, packageRoot: strin
  */
 export function addonPlugin(architecture: LambdaArchitecture, addon?: string): Plugin {
   const platform = packageOf(architecture).replace(`${PACKAGE}-`, '');
-  const addons = addon === undefined ? {} : { [platform]: addon };
+  const addons = addon === undefined ? undefined : { [platform]: addon };
   return segment.esbuild({ mode: 'copy', platforms: [platform], addons });
 }

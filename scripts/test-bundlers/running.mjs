@@ -1,13 +1,13 @@
 // Runs what a bundler has made, and sees what arrives at Segment.
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { startFakeSegment } from '@companion/segment/testing';
 
 import { outcome } from '../test-nest/program.mjs';
 import { insideOnly } from '../test-nest/project.mjs';
-import { application, elsewhere, moveTo } from './projects.mjs';
+import { addonHere, application, elsewhere, moveTo } from './projects.mjs';
 
 /** An application as small as it can be. */
 export const APPLICATION = `
@@ -50,6 +50,21 @@ export async function expectSelfContained(built, file) {
   const cwd = await elsewhere();
   await moveTo(cwd, built);
   await expectEvent(process.execPath, [join(cwd, file)], { cwd, env: insideOnly(cwd) });
+}
+
+/** What was bundled with the package in it, and moved without its addon, says so. */
+export async function expectForgotten(built, file) {
+  const cwd = await elsewhere();
+  await moveTo(cwd, built);
+  const { file: addon, name } = await addonHere();
+  await rm(join(cwd, addon));
+  const env = { ...insideOnly(cwd), SEGMENT_WRITE_KEY: 'key-of-a-bundle' };
+  const { code, output } = await outcome(process.execPath, [join(cwd, file)], { cwd, env });
+  assert.notEqual(code, 0, output);
+  assert.ok(
+    output.includes(`AnalyticsError: ${name} can't be loaded: Cannot find module './${addon}'`),
+    output,
+  );
 }
 
 /** What was bundled without the package has nothing of it, and runs where it is installed. */

@@ -37,14 +37,14 @@ export function settingsOf(options: SegmentBundlerOptions = {}): Settings {
     if (platforms !== undefined) throw invalidOption('platforms', "left out without mode 'copy'");
     if (addons !== undefined) throw invalidOption('addons', "left out without mode 'copy'");
   }
-  requireKnown('platforms', platforms);
-  requireKnown('addons', addons && Object.keys(addons));
+  if (platforms?.length === 0) throw invalidOption('platforms', 'left out, or name one');
+  requireKnown('platforms', platforms ?? []);
+  requireKnown('addons', Object.keys(addons ?? {}));
   return { mode, wanted: platforms?.map((name) => [name]) ?? [platformsHere()], addons: addons ?? {} };
 }
 
-function requireKnown(option: string, platforms: readonly string[] | undefined): void {
-  if (platforms === undefined) return;
+function requireKnown(option: string, platforms: readonly string[]): void {
   const known = knownPlatforms();
-  if (platforms.length > 0 && platforms.every((name) => known.includes(name))) return;
+  if (platforms.every((name) => known.includes(name))) return;
   throw invalidOption(option, `some of ${known.join(', ')}`);
 }

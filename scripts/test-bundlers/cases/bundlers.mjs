@@ -5,7 +5,13 @@ import { join } from 'node:path';
 
 import { built, expectFailure } from '../building.mjs';
 import { addonHere, versions } from '../projects.mjs';
-import { APPLICATION, expectSelfContained, expectWithPackage, LATE_APPLICATION } from '../running.mjs';
+import {
+  APPLICATION,
+  expectForgotten,
+  expectSelfContained,
+  expectWithPackage,
+  LATE_APPLICATION,
+} from '../running.mjs';
 import { snippet } from '../snippets.mjs';
 
 /** A call of the plugin, in the snippets. */
@@ -196,6 +202,13 @@ function casesOf({ file, command, output, stumbles, naked = [], outside, other, 
           'the addon is beside the file that loads it',
         );
         await expectSelfContained(path, parts.output);
+      },
+    },
+    {
+      mode: "plugin, 'copy', the addon is forgotten: the error says so",
+      run: async () => {
+        await expectForgotten(await built(command, files([])), output);
+        await expectForgotten(await built(command, files(other.changes)), other.output);
       },
     },
     {
