@@ -1,5 +1,6 @@
 /** Finds and loads the addon of this platform. The only file that does, and the only one that says what is wrong with it. */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 
 import type * as Binding from '../index.js';
 import { AnalyticsError } from './errors.js';
@@ -105,7 +106,8 @@ function runsOnMusl(): boolean {
   // Deno asks the user before it lets anybody read in /proc.
   if (process.versions['deno'] === undefined) {
     try {
-      return /\b(?:ld-musl-|libc\.musl-)/.test(readFileSync('/proc/self/maps', 'latin1'));
+      // By one of the names that distributions give it; glibc is libc.so.6.
+      return /\/(?:ld-musl-.+|libc\.musl-.+|libc\.so)$/m.test(readFileSync('/proc/self/maps', 'latin1'));
     } catch {
       // A sandbox without /proc.
     }
@@ -153,9 +155,11 @@ const packageOf = (name: string): string => `@companion/segment-${name}`;
 const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 function addonError(problem: string, cause?: unknown): AnalyticsError {
-  const cure =
-    'It comes as an optional dependency: install on the system that the program runs on, without --omit=optional, and if ' +
-    'package-lock.json was made on another system, without it.';
+  const isCheckout = existsSync(join(__dirname, '..', 'Cargo.toml'));
+  const cure = isCheckout
+    ? 'This is a checkout: run npm run setup.'
+    : 'It comes as an optional dependency: install on the system that the program runs on, without --omit=optional, and ' +
+      'if package-lock.json was made on another system, without it.';
   const error = new AnalyticsError('ERR_ADDON', `${problem}. ${cure} See ${HELP}`);
   if (cause !== undefined) Object.defineProperty(error, 'cause', { value: cause, configurable: true });
   return error;

@@ -9,30 +9,22 @@ export const GLIBC = '2.17';
 /** The oldest macOS. */
 export const MACOS = '11.0';
 
-const GLIBC_LIBRARIES = ['libc.so.6', 'libdl.so.2', 'libgcc_s.so.1', 'libm.so.6', 'libpthread.so.0', 'librt.so.1'];
-const MUSL_LIBRARIES = ['libc.so', 'libc.musl-x86_64.so.1', 'libc.musl-aarch64.so.1'];
-const MACOS_LIBRARIES = ['/usr/lib/libSystem.B.dylib', '/usr/lib/libiconv.2.dylib'];
-/** Those that are there on every Windows that Node 20 runs on. */
-const WINDOWS_LIBRARIES = [
-  'advapi32.dll',
-  'bcrypt.dll',
-  'bcryptprimitives.dll',
-  'kernel32.dll',
-  'msvcrt.dll',
-  'ntdll.dll',
-  'userenv.dll',
-  'vcruntime140.dll',
-  'ws2_32.dll',
-];
+/** What an addon may need: what is there on every machine of its kind. The C library and what belongs to it. */
+const GLIBC_LIBRARIES = /^(?:lib(?:c|dl|gcc_s|m|pthread|rt)\.so\.\d|ld-linux[\w-]*\.so\.\d)$/;
+/** Nothing beside the C library: a small image has nothing else. */
+const MUSL_LIBRARIES = /^libc\.(?:so|musl-\w+\.so\.1)$/;
+const MACOS_LIBRARIES = /^\/usr\/lib\/lib(?:System\.B|iconv\.2)\.dylib$/;
+/** The last is the C runtime of Microsoft's compiler, which Node's installer brings. */
+const WINDOWS_LIBRARIES =
+  /^(?:advapi32|bcrypt|bcryptprimitives|kernel32|ntdll|userenv|ws2_32|api-ms-win-(?:core|crt)-[\w-]+|vcruntime140)\.dll$/i;
 
 /**
  * @typedef {object} Platform
  * @property {string} target Rust's name
  * @property {string} [targetElsewhere] Rust's name of what can be built without that system's own tools
  * @property {{ os: string, cpu: string, libc?: string }} npm what npm looks at when it installs
- * @property {'ELF' | 'Mach-O' | 'COFF'} format
- * @property {string} machine as llvm-readobj names it
- * @property {readonly string[]} libraries what it may need, beside the dynamic loader
+ * @property {string} format the kind of file, as llvm-readobj names it
+ * @property {RegExp} libraries those that it may need
  */
 
 /** @type {Record<string, Platform>} */
@@ -40,66 +32,57 @@ export const PLATFORMS = {
   'linux-x64-gnu': {
     target: 'x86_64-unknown-linux-gnu',
     npm: { os: 'linux', cpu: 'x64', libc: 'glibc' },
-    format: 'ELF',
-    machine: 'EM_X86_64',
-    libraries: [...GLIBC_LIBRARIES, 'ld-linux-x86-64.so.2'],
+    format: 'elf64-x86-64',
+    libraries: GLIBC_LIBRARIES,
   },
   'linux-arm64-gnu': {
     target: 'aarch64-unknown-linux-gnu',
     npm: { os: 'linux', cpu: 'arm64', libc: 'glibc' },
-    format: 'ELF',
-    machine: 'EM_AARCH64',
-    libraries: [...GLIBC_LIBRARIES, 'ld-linux-aarch64.so.1'],
+    format: 'elf64-littleaarch64',
+    libraries: GLIBC_LIBRARIES,
   },
   'linux-arm-gnueabihf': {
     target: 'armv7-unknown-linux-gnueabihf',
     npm: { os: 'linux', cpu: 'arm', libc: 'glibc' },
-    format: 'ELF',
-    machine: 'EM_ARM',
-    libraries: [...GLIBC_LIBRARIES, 'ld-linux-armhf.so.3'],
+    format: 'elf32-littlearm',
+    libraries: GLIBC_LIBRARIES,
   },
   'linux-x64-musl': {
     target: 'x86_64-unknown-linux-musl',
     npm: { os: 'linux', cpu: 'x64', libc: 'musl' },
-    format: 'ELF',
-    machine: 'EM_X86_64',
+    format: 'elf64-x86-64',
     libraries: MUSL_LIBRARIES,
   },
   'linux-arm64-musl': {
     target: 'aarch64-unknown-linux-musl',
     npm: { os: 'linux', cpu: 'arm64', libc: 'musl' },
-    format: 'ELF',
-    machine: 'EM_AARCH64',
+    format: 'elf64-littleaarch64',
     libraries: MUSL_LIBRARIES,
   },
   'darwin-x64': {
     target: 'x86_64-apple-darwin',
     npm: { os: 'darwin', cpu: 'x64' },
-    format: 'Mach-O',
-    machine: 'Intel x86-64',
+    format: 'Mach-O 64-bit x86-64',
     libraries: MACOS_LIBRARIES,
   },
   'darwin-arm64': {
     target: 'aarch64-apple-darwin',
     npm: { os: 'darwin', cpu: 'arm64' },
-    format: 'Mach-O',
-    machine: 'Arm64',
+    format: 'Mach-O arm64',
     libraries: MACOS_LIBRARIES,
   },
   'win32-x64-msvc': {
     target: 'x86_64-pc-windows-msvc',
     targetElsewhere: 'x86_64-pc-windows-gnullvm',
     npm: { os: 'win32', cpu: 'x64' },
-    format: 'COFF',
-    machine: 'IMAGE_FILE_MACHINE_AMD64',
+    format: 'COFF-x86-64',
     libraries: WINDOWS_LIBRARIES,
   },
   'win32-arm64-msvc': {
     target: 'aarch64-pc-windows-msvc',
     targetElsewhere: 'aarch64-pc-windows-gnullvm',
     npm: { os: 'win32', cpu: 'arm64' },
-    format: 'COFF',
-    machine: 'IMAGE_FILE_MACHINE_ARM64',
+    format: 'COFF-ARM64',
     libraries: WINDOWS_LIBRARIES,
   },
 };

@@ -23,9 +23,18 @@ struct Resident {
     exiting: Arc<AtomicBool>,
 }
 
+/// How a thread holds its environment: what [`leave`] has not taken goes with the thread.
+#[cfg(not(windows))]
+type Held = Box<Environment>;
+
+/// `ExitProcess` ends all other threads in the middle of whatever they do, and only then drops the thread-locals of the
+/// one that called it: the engine's thread can't be joined any more, and no code of ours may run.
+#[cfg(windows)]
+type Held = std::mem::ManuallyDrop<Environment>;
+
 thread_local! {
     // An environment lives on one thread and a thread has one environment of this addon.
-    static ENVIRONMENT: RefCell<Option<Environment>> = const { RefCell::new(None) };
+    static ENVIRONMENT: RefCell<Option<Held>> = const { RefCell::new(None) };
 }
 
 /// Makes sure that this environment holds a share of the engine and gives it back at its end.
@@ -35,7 +44,7 @@ pub fn enter(env: Env) -> napi::Result<()> {
         env.add_env_cleanup_hook((), |()| leave())?;
         let environment =
             Environment { clients: BTreeMap::new(), collected: Vec::new(), _share: Share::take() };
-        ENVIRONMENT.with_borrow_mut(|current| *current = Some(environment));
+        ENVIRONMENT.with_borrow_mut(|current| *current = Some(Held::new(environment)));
     }
     Ok(())
 }
@@ -79,4 +88,15 @@ fn leave() {
         let left = resident.client.drain(resident.client.exit_timeout());
         tracing::debug!(left, "environment ended");
     }
+    release(environment);
+}
+
+#[cfg(not(windows))]
+fn release(environment: Held) {
+    drop(environment);
+}
+
+#[cfg(windows)]
+fn release(environment: Held) {
+    drop(Held::into_inner(environment));
 }

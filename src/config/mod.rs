@@ -7,6 +7,7 @@ mod oauth;
 mod spool;
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -181,7 +182,7 @@ impl Options {
         let max_retries = max_retries("maxRetries", self.max_retries)?;
         let oauth = self.oauth.map(|oauth| oauth.build(region, max_retries, insecure)).transpose()?;
         let flush_at =
-            whole("flushAt", self.flush_at, DEFAULT_FLUSH_AT, 0, MAX_BATCH_EVENTS, "events")?.max(1);
+            whole("flushAt", self.flush_at, DEFAULT_FLUSH_AT, 0..=MAX_BATCH_EVENTS as u64, "events")?.max(1);
         Ok(Config {
             write_key: write_key(self.write_key)?,
             endpoint: endpoint(self.host.as_deref(), self.path.as_deref(), region, insecure)?,
@@ -203,16 +204,14 @@ impl Options {
                 "maxQueueBytes",
                 self.max_queue_bytes,
                 DEFAULT_QUEUE_BYTES,
-                1 << 16,
-                1 << 36,
+                1 << 16..=1 << 36,
                 "bytes",
             )?,
             max_concurrent_requests: whole(
                 "maxConcurrentRequests",
                 self.max_concurrent_requests,
                 DEFAULT_REQUESTS,
-                1,
-                64,
+                1..=64,
                 "requests",
             )?,
             exit_timeout: milliseconds("exitTimeout", self.exit_timeout, DEFAULT_EXIT_TIMEOUT_MS, 0)?,
@@ -241,21 +240,21 @@ fn write_key(key: String) -> Result<Secret<String>, Error> {
 }
 
 /// A whole number within bounds, or the default.
-fn whole(
+/// On a machine with 32 bits not all of the bounds can be counted to: beyond its own, a number is out of bounds.
+fn whole<T: TryFrom<u64>>(
     field: &'static str,
     value: Option<f64>,
-    default: usize,
-    min: usize,
-    max: usize,
+    default: T,
+    bounds: RangeInclusive<u64>,
     unit: &str,
-) -> Result<usize, Error> {
+) -> Result<T, Error> {
     let Some(value) = value else { return Ok(default) };
+    let (min, max) = (bounds.start(), bounds.end());
     #[allow(clippy::cast_precision_loss, reason = "the bounds are far below 2^53")]
-    if value.fract() != 0.0 || value < min as f64 || value > max as f64 {
-        return Err(Error::option(field, format!("a whole number of {unit} from {min} to {max}")));
-    }
+    let is_within = value.fract() == 0.0 && value >= *min as f64 && value <= *max as f64;
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole and within bounds")]
-    Ok(value as usize)
+    let number = is_within.then_some(value as u64).and_then(|number| T::try_from(number).ok());
+    number.ok_or_else(|| Error::option(field, format!("a whole number of {unit} from {min} to {max}")))
 }
 
 fn milliseconds(field: &'static str, value: Option<f64>, default: u64, min: u32) -> Result<Duration, Error> {
@@ -279,8 +278,7 @@ fn max_retries(field: &'static str, value: Option<f64>) -> Result<Option<u32>, E
     if value.is_none() {
         return Ok(None);
     }
-    let retries = whole(field, value, 0, 0, 1_000_000, "retries")?;
-    Ok(u32::try_from(retries).ok())
+    whole(field, value, 0, 0..=1_000_000, "retries").map(Some)
 }
 
 fn endpoint(host: Option<&str>, path: Option<&str>, region: Region, insecure: bool) -> Result<Url, Error> {

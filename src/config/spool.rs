@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::{Secret, whole};
 use crate::error::Error;
 
-const DEFAULT_SPOOL_BYTES: usize = 256 * 1024 * 1024;
+const DEFAULT_SPOOL_BYTES: u64 = 256 * 1024 * 1024;
 /// Bytes of a key of XChaCha20-Poly1305.
 pub const ENCRYPTION_KEY_LENGTH: usize = 32;
 
@@ -54,12 +54,12 @@ pub(super) fn spool(options: &SpoolOptions) -> Result<SpoolConfig, Error> {
         return Err(Error::option("spool.directory", "the path of a local directory"));
     }
     let max_bytes =
-        whole("spool.maxBytes", options.max_bytes, DEFAULT_SPOOL_BYTES, 1 << 20, 1 << 40, "bytes")?;
+        whole("spool.maxBytes", options.max_bytes, DEFAULT_SPOOL_BYTES, 1 << 20..=1 << 40, "bytes")?;
     Ok(SpoolConfig {
         directory: std::path::absolute(&options.directory)
             .map_err(|_| Error::option("spool.directory", "the path of a local directory"))?,
         durability: options.durability.unwrap_or_default(),
-        max_bytes: max_bytes as u64,
+        max_bytes,
         encryption_keys: options.encryption_keys.iter().map(encryption_key).collect::<Result<_, _>>()?,
     })
 }

@@ -66,7 +66,7 @@ pub struct Connector {
 impl Connector {
     /// A connector that takes `timeout` at most for a connection, TLS and proxy included.
     #[must_use]
-    pub fn new(tls: ClientConfig, proxy: Option<ProxyRoute>, timeout: Duration) -> Self {
+    pub fn new(tls: &ClientConfig, proxy: Option<ProxyRoute>, timeout: Duration) -> Self {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);

@@ -43,7 +43,7 @@ impl HttpTransport {
     /// `ERR_OPTION_INVALID` for a `proxy` or `ca` that can't be used.
     pub fn new(config: &Config) -> Result<Self, Error> {
         let proxy = config.proxy.as_ref().map(|proxy| ProxyRoute::through(proxy.expose())).transpose()?;
-        let connector = Connector::new(tls(config.ca.as_deref())?, proxy, config.connect_timeout);
+        let connector = Connector::new(&tls(config.ca.as_deref())?, proxy, config.connect_timeout);
         let max_idle = config.max_concurrent_requests;
         let pool = RwLock::new(pool(&connector, max_idle));
         Ok(Self { pool, connector, attempt_timeout: config.request_timeout, max_idle })
@@ -87,8 +87,8 @@ impl HttpTransport {
     }
 
     fn request(&self, request: Request) -> hyper::http::Result<hyper::Request<Full<Bytes>>> {
-        let mut builder = hyper::Request::post(request.endpoint.as_str())
-            .header(ACCEPT, HeaderValue::from_static("*/*"));
+        let mut builder =
+            hyper::Request::post(request.endpoint.as_str()).header(ACCEPT, HeaderValue::from_static("*/*"));
         for (name, value) in request.headers {
             builder = builder.header(name, value);
         }
