@@ -15,13 +15,21 @@ export const BUNDLE_PATH = { commonjs: '__filename', esm: 'import.meta.url' };
 
 /** The text of {@link LOADER} for each kind of modules. */
 export const LOADER_CODE = {
-  commonjs: `exports.load = require('node:module').createRequire(${BUNDLE_PATH.commonjs});`,
+  commonjs: `
+    exports.load = require('node:module').createRequire(${BUNDLE_PATH.commonjs});
+    exports.folder = require('node:path').dirname(${BUNDLE_PATH.commonjs});`,
   esm: esmLoader(BUNDLE_PATH.esm),
 };
 
 /** The same, with any expression for the path of the bundle. */
 export function esmLoader(path: string): string {
-  return `import { createRequire } from 'node:module'; export const load = createRequire(${path});`;
+  return `
+    import { createRequire } from 'node:module';
+    import { dirname } from 'node:path';
+    import { fileURLToPath } from 'node:url';
+    const path = ${path};
+    export const load = createRequire(path);
+    export const folder = dirname(path.startsWith('file:') ? fileURLToPath(path) : path);`;
 }
 
 /** The folder of `@companion/segment` if a module is one of its own. */
@@ -60,7 +68,9 @@ export function rewritten(
     const calls = code.replaceAll(REQUIRED_ADDON, (call, platform: string) =>
       copied.includes(platform) ? `load('./${fileOf(platform)}')` : call.replace('require', 'load'),
     );
-    return `${calls}\nconst { load } = require('${LOADER}');\n`;
+    // No ES module has it.
+    const placed = calls.replaceAll(/\b__dirname\b/g, 'folder');
+    return `${placed}\nconst { folder, load } = require('${LOADER}');\n`;
   }
   const { version } = JSON.parse(readFileSync(join(packageRoot, 'package.json'), 'utf8')) as {
     version: string;
