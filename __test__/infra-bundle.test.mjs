@@ -85,11 +85,13 @@ describe('a bundle', () => {
 
       test(`of ${entry} for ${architecture} requires that addon, Node and the SDK of the runtime only`, () => {
         const code = readFileSync(join(BUNDLES[`${entry} ${architecture}`], 'index.js'), 'utf8');
-        const required = Array.from(code.matchAll(/\brequire\("([^"]+)"\)/g), ([, name]) => name);
-        const others = new Set(
-          required.filter((name) => !builtinModules.includes(name.replace(/^node:/, ''))),
-        );
-        assert.deepEqual([...others], [`./${addonName(architecture)}`]);
+        const names = (call) => Array.from(code.matchAll(call), ([, name]) => name);
+        const required = names(/\brequire\("([^"]+)"\)/g);
+        assert.notEqual(required.length, 0);
+        const others = required.filter((name) => !builtinModules.includes(name.replace(/^node:/, '')));
+        assert.deepEqual(others, []);
+        const beside = names(/\bload\("(\.[^"]+)"\)/g);
+        assert.deepEqual(beside, [`./${addonName(architecture)}`]);
       });
     }
   }

@@ -2,9 +2,10 @@
  * Packs an entry point and the addon of Lambda's architecture into a folder: `index.js` and one `.node` file. A bundler
  * alone would pack the addon of the machine that it runs on.
  */
-import { chmod, copyFile, mkdir } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
+import { chmod, mkdir } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
 
+import * as segment from '@companion/segment/bundler';
 import { build, type Plugin } from 'esbuild';
 
 import {
@@ -58,29 +59,28 @@ export async function bundle({ entry, architecture, outdir, addon }: BundleOptio
     external: ['@aws-sdk/*'],
     metafile: true,
     logLevel: 'silent',
-    plugins: [addonPlugin(architecture)],
+    plugins: [addonPlugin(architecture, addonPath)],
   });
-  const imports = Object.values(result.metafile.outputs).flatMap((output) => output.imports);
-  if (!imports.some((imported) => basename(imported.path) === addonFileName(architecture))) {
+  if (!usesPackage(Object.keys(result.metafile.inputs), dirname(path), packageRoot)) {
     throw new BundleError(`${entry} does not use ${PACKAGE}: there is nothing to load the addon.`);
   }
-  const target = join(outdir, addonFileName(architecture));
-  await copyFile(addonPath, target);
-  await Promise.all([chmod(target, FILE_MODE), chmod(join(outdir, 'index.js'), FILE_MODE)]);
+  const files = ['index.js', addonFileName(architecture)];
+  await Promise.all(files.map((file) => chmod(join(outdir, file), FILE_MODE)));
+}
+
+/** Whether the module that loads the addon is among those that were bundled. */
+function usesPackage(inputs: readonly string[], base: string, packageRoot: string): boolean {
+  const loader = join(packageRoot, 'dist', 'addon.js');
+  return inputs.some((input) => resolve(base, input) === loader);
 }
 
 /**
- * For esbuild: the package loads the addon of one architecture from beside the bundle; those of other platforms are none
- * of its business.
+ * For esbuild: the addon of one architecture is copied beside the bundle, which loads it from there.
+ *
+ * @param addon its path, if it is not to be looked for in `node_modules`
  */
-export function addonPlugin(architecture: LambdaArchitecture): Plugin {
-  return {
-    name: 'companion-segment-addon',
-    setup(esbuild) {
-      esbuild.onResolve({ filter: /^@companion\/segment-[a-z0-9-]+$/ }, ({ path }) => ({
-        path: path === packageOf(architecture) ? `./${addonFileName(architecture)}` : path,
-        external: true,
-      }));
-    },
-  };
+export function addonPlugin(architecture: LambdaArchitecture, addon?: string): Plugin {
+  const platform = packageOf(architecture).replace(`${PACKAGE}-`, '');
+  const addons = addon === undefined ? undefined : { [platform]: addon };
+  return segment.esbuild({ mode: 'copy', platforms: [platform], addons });
 }

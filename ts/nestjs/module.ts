@@ -4,6 +4,8 @@ import {
   Inject,
   Module,
   Optional,
+  type ConfigurableModuleAsyncOptions,
+  type ConfigurableModuleCls,
   type DynamicModule,
   type NestModule,
   type Provider,
@@ -21,20 +23,32 @@ import { getSegmentToken } from './tokens.js';
 /** Options of the request's scope, where the module has one. */
 const REQUEST_CONTEXT = 'SEGMENT_REQUEST_CONTEXT';
 
-const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN, OPTIONS_TYPE, ASYNC_OPTIONS_TYPE } =
-  new ConfigurableModuleBuilder<SegmentModuleOptions>({ moduleName: 'Segment' })
-    .setClassMethodName('forRoot')
-    .setFactoryMethodName('createSegmentOptions')
-    .setExtras<SegmentModuleExtras>(
-      { isGlobal: true, name: undefined, requestContext: undefined, extraProviders: undefined },
-      withClient,
-    )
-    .build();
-
 /** Everything that a client may be given here and now. */
-export type SegmentModuleSyncOptions = typeof OPTIONS_TYPE;
+export type SegmentModuleSyncOptions = SegmentModuleOptions & Partial<SegmentModuleExtras>;
 /** A factory for the options: `useFactory` and `inject`, `useClass` or `useExisting`; `imports`, `extraProviders`. */
-export type SegmentModuleAsyncOptions = typeof ASYNC_OPTIONS_TYPE;
+export type SegmentModuleAsyncOptions = ConfigurableModuleAsyncOptions<
+  SegmentModuleOptions,
+  'createSegmentOptions'
+> &
+  Partial<SegmentModuleExtras>;
+
+const built = new ConfigurableModuleBuilder<SegmentModuleOptions>({ moduleName: 'Segment' })
+  .setClassMethodName('forRoot')
+  .setFactoryMethodName('createSegmentOptions')
+  .setExtras<SegmentModuleExtras>(
+    { isGlobal: true, name: undefined, requestContext: undefined, extraProviders: undefined },
+    withClient,
+  )
+  .build();
+const { MODULE_OPTIONS_TOKEN } = built;
+/** With its type written out: what the compiler would write into declarations, TypeScript before 5.3 can't read. */
+const ConfigurableModuleClass: ConfigurableModuleCls<
+  SegmentModuleOptions,
+  'forRoot',
+  'createSegmentOptions',
+  SegmentModuleExtras
+> = built.ConfigurableModuleClass;
+
 /** The same, with the name that a further client needs. */
 export type Named<Options> = Options & { name: string };
 

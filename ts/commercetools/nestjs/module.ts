@@ -9,6 +9,7 @@ import {
   Post,
   Req,
   Res,
+  type ConfigurableModuleCls,
   type DynamicModule,
   type NestModule,
   type Type,
@@ -52,12 +53,21 @@ export interface CommercetoolsWebhookExtras {
   clientName?: string | undefined;
 }
 
-const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } =
-  new ConfigurableModuleBuilder<CommercetoolsWebhookOptions>({ moduleName: 'CommercetoolsWebhook' })
-    .setClassMethodName('forRoot')
-    .setFactoryMethodName('createCommercetoolsWebhookOptions')
-    .setExtras<CommercetoolsWebhookExtras>({ path: undefined, clientName: undefined }, withWebhook)
-    .build();
+const built = new ConfigurableModuleBuilder<CommercetoolsWebhookOptions>({
+  moduleName: 'CommercetoolsWebhook',
+})
+  .setClassMethodName('forRoot')
+  .setFactoryMethodName('createCommercetoolsWebhookOptions')
+  .setExtras<CommercetoolsWebhookExtras>({ path: undefined, clientName: undefined }, withWebhook)
+  .build();
+const { MODULE_OPTIONS_TOKEN } = built;
+/** With its type written out: what the compiler would write into declarations, TypeScript before 5.3 can't read. */
+const ConfigurableModuleClass: ConfigurableModuleCls<
+  CommercetoolsWebhookOptions,
+  'forRoot',
+  'createCommercetoolsWebhookOptions',
+  CommercetoolsWebhookExtras
+> = built.ConfigurableModuleClass;
 
 /**
  * Receives notifications of Commercetools. Answers 200 for what is done or ignored, 400 for what is no notification, 401
