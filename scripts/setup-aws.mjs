@@ -8,9 +8,11 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { buildAddons } from './addons/build.mjs';
+import { addLlvmTools } from './setup/llvm-tools.mjs';
 import { pythonTools } from './setup/python.mjs';
 import { filesIn, isFresh, run, step } from './setup/steps.mjs';
 
+addLlvmTools();
 pythonTools();
 // Lambda's Amazon Linux 2023 has a newer glibc than these ask for.
 const LAMBDA = ['linux-x64-gnu', 'linux-arm64-gnu'];
