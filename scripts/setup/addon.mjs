@@ -2,7 +2,15 @@
  * The addon for this machine, built as quickly as its own compiler can, and linked into `node_modules` under the name of
  * its package: a checkout loads it in the way that an installed package does.
  */
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join, resolve } from 'node:path';
 
 import { ADDON_SOURCES, isFresh, replace, run, step } from './steps.mjs';
@@ -13,15 +21,23 @@ const SCOPE = join('node_modules', '@companion');
 /**
  * Builds it if it is stale. `index.d.ts` is generated with it.
  *
- * @param {{ rebuilds: boolean, requireTools: () => void }} options `rebuilds`: even if it is fresh; `requireTools`: ends
- *   the program when something is missing that builds it
+ * @param {{ rebuilds: boolean }} options `rebuilds`: even if it is fresh
  */
-export function buildAddonHere({ rebuilds, requireTools }) {
+export function buildAddonHere({ rebuilds }) {
   if (rebuilds || !isFresh(builtAddon()?.path, ADDON_SOURCES)) {
-    requireTools();
     step('Building the engine (a minute or two the first time)');
     const types = ['--no-js', '--dts', 'index.d.ts'];
-    run('npx', ['napi', 'build', '--platform', '--release', '--output-dir', BUILT, ...types, '--', '--locked']);
+    run('npx', [
+      'napi',
+      'build',
+      '--platform',
+      '--release',
+      '--output-dir',
+      BUILT,
+      ...types,
+      '--',
+      '--locked',
+    ]);
     replace(join(BUILT, 'index.d.ts'), 'index.d.ts');
     packAddon();
   }
