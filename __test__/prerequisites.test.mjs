@@ -33,8 +33,12 @@ const PROGRAMS = {
   cc: 'exit 0',
   git: 'echo git version 2.39.5',
   python3: 'echo 3.11.2',
+  'apt-get': 'exit 0',
+  dpkg: 'exit 0',
+  'qemu-aarch64-static': 'exit 0',
+  'qemu-arm-static': 'exit 0',
 };
-const FILES = ['lib/ld-musl-x86_64.so.1', 'etc/ssl/certs/ca-certificates.crt'];
+const FILES = ['lib/ld-musl-x86_64.so.1', 'etc/ssl/certs/ca-certificates.crt', 'usr/lib/wine/wine64'];
 
 let machines = 0;
 
@@ -55,6 +59,7 @@ function put(path, content, mode = 0o644) {
 }
 
 const without = (...names) => ({ programs: Object.fromEntries(names.map((name) => [name, undefined])) });
+const filesBut = (path) => ({ files: FILES.filter((file) => file !== path) });
 const withProgram = (name, script) => ({ programs: { [name]: script } });
 
 /** Name of the row, what is changed, and what the line says is wrong and cures it. */
@@ -72,7 +77,7 @@ const BROKEN = [
     withProgram('cc', 'test "$1" = --version'),
     'cc is there and cannot make one. On Debian: apt-get install gcc libc6-dev.',
   ],
-  ['certificates', { files: [FILES[0]] }, 'it was not found. On Debian: apt-get install ca-certificates.'],
+  ['certificates', filesBut(FILES[1]), 'it was not found. On Debian: apt-get install ca-certificates.'],
   ['rustup', without('rustup'), 'it was not found. Run: curl -sSf https://sh.rustup.rs | sh'],
   ['rustup', withProgram('rustup', 'exit 1'), 'it was not found. Run: curl -sSf https://sh.rustup.rs | sh'],
   [
@@ -95,7 +100,12 @@ const BROKEN = [
   ],
   ['python', withProgram('python3', 'echo 3.10.12'), 'this is 3.10.12. Install one of these from'],
   ['python', withProgram('python3', 'echo 3.15.0'), 'this is 3.15.0. Install one of these from'],
-  ['musl', { files: [FILES[1]] }, 'it was not found. On Debian: apt-get install musl.'],
+  ['musl', filesBut(FILES[0]), 'it was not found. On Debian: apt-get install musl.'],
+  ['debian', without('apt-get'), 'it was not found. Run it there.'],
+  ['debian', without('dpkg'), 'it was not found. Run it there.'],
+  ['qemu', without('qemu-aarch64-static'), 'it was not found. On Debian: apt-get install qemu-user-static.'],
+  ['qemu', without('qemu-arm-static'), 'it was not found. On Debian: apt-get install qemu-user-static.'],
+  ['wine', filesBut(FILES[2]), 'it was not found. On Debian: apt-get install wine64.'],
 ];
 
 const linesFor = (command, machine) => missingFor(command, machine).map(({ line }) => line);
@@ -134,7 +144,8 @@ describe('a machine', () => {
 
   test('is without each of it in npm run test:bare', () => {
     const taken = new Set(runsWithout().flatMap(({ told }) => (told.length === 1 ? told : [])));
-    for (const { what } of PREREQUISITES) assert.ok(taken.has(`setup: ${what} is needed; `), what);
+    for (const { what } of ['demo', 'test', 'lint'].flatMap(neededFor))
+      assert.ok(taken.has(`setup: ${what} is needed; `), what);
   });
 
   test('that has nothing is told everything at once, in the order of the table', () => {
@@ -164,7 +175,7 @@ describe('a machine', () => {
   });
 
   test('needs the loader of musl only on Linux on x64, and certificates only on Linux', () => {
-    assert.deepEqual(linesFor('test', machineWith({ files: [FILES[1]], arch: 'arm64' })), []);
+    assert.deepEqual(linesFor('test', machineWith({ ...filesBut(FILES[0]), arch: 'arm64' })), []);
     assert.deepEqual(linesFor('test', machineWith({ files: [], platform: 'darwin' })), []);
   });
 
@@ -254,10 +265,11 @@ describe('what is said elsewhere', () => {
   test('README.md has the packages of Debian', () => {
     const packagesOf = (...commands) =>
       new Set(commands.flatMap(neededFor).flatMap(({ debian = [] }) => debian));
-    const { demo, tests, everything } = debianPackages();
+    const { demo, tests, lint, all } = debianPackages();
     assert.deepEqual(new Set(demo), packagesOf('demo'));
     assert.deepEqual(new Set(tests), packagesOf('test'));
-    assert.deepEqual(new Set(everything), packagesOf(...COMMANDS));
+    assert.deepEqual(new Set(lint), packagesOf('lint'));
+    assert.deepEqual(new Set(all), packagesOf(...COMMANDS));
   });
 
   /** What README.md calls the rows. */
@@ -272,6 +284,9 @@ describe('what is said elsewhere', () => {
     git: ' git',
     python: `Python ${OLDEST.python} to 3.14 with venv and ensurepip`,
     musl: "musl's loader",
+    debian: 'Debian',
+    qemu: 'qemu-user-static',
+    wine: 'wine64',
   };
 
   test('README.md has what each command needs', () => {
@@ -284,6 +299,7 @@ describe('what is said elsewhere', () => {
       const own = Object.keys(WORDS).filter((name) => needs.includes(WORDS[name]));
       if (needs.startsWith('this,')) own.push(...before);
       if (needs.startsWith('what the demo needs,')) own.push(...told.demo);
+      if (needs.startsWith('what the tests need,')) own.push(...told.test);
       before = own;
       for (const [, command] of commands.matchAll(/`(?:npm (?:run )?)?(?<command>[\w:]+)`/g))
         told[command] = own;
@@ -298,6 +314,7 @@ describe('what is said elsewhere', () => {
       'deploy:synth': 'aws',
       test: 'test',
       lint: 'lint',
+      'release:check': 'release',
     };
     assert.deepEqual(Object.keys(told).sort(), Object.keys(asked).sort());
     for (const [command, asks] of Object.entries(asked))
@@ -305,6 +322,7 @@ describe('what is said elsewhere', () => {
   });
 
   test('every command of package.json asks first', () => {
+    assert.match(scripts['prerelease:check'], /^node scripts\/setup\.mjs --for release &&/);
     for (const command of ['demo', 'chaos', 'bench', 'lint', 'test'])
       assert.match(
         scripts[`pre${command}`],

@@ -145,6 +145,36 @@ export const PREREQUISITES = [
     debian: ['musl'],
     cure: 'Fedora: dnf install musl-libc',
   },
+  {
+    name: 'debian',
+    what: 'Debian (apt-get and dpkg)',
+    commands: ['release'],
+    problem: (machine) =>
+      ['apt-get', 'dpkg'].every((name) => isThere(name, ['--version'], machine)) ? undefined : NOT_FOUND,
+    cure: 'Run it there',
+  },
+  {
+    name: 'qemu',
+    what: 'QEMU for programs of Linux on ARM (qemu-aarch64-static, qemu-arm-static)',
+    commands: ['release'],
+    problem: (machine) =>
+      ['aarch64', 'arm'].every((cpu) => isThere(`qemu-${cpu}-static`, ['--version'], machine))
+        ? undefined
+        : NOT_FOUND,
+    debian: ['qemu-user-static'],
+    cure: 'Fedora: dnf install qemu-user-static',
+  },
+  {
+    name: 'wine',
+    what: 'Wine (wine64)',
+    commands: ['release'],
+    problem: ({ root }) =>
+      ['usr/lib/wine/wine64', 'usr/bin/wine64', 'usr/bin/wine'].some((path) => existsSync(join(root, path)))
+        ? undefined
+        : NOT_FOUND,
+    debian: ['wine64'],
+    cure: 'Fedora: dnf install wine',
+  },
 ];
 
 /** Ends the process if anything is missing that `npm run <command>` needs. */

@@ -53,7 +53,7 @@ export async function systemsOf(suite) {
       mv /opt/rustup ~/.cargo/bin`,
   });
   const lint = await test.with('for-lint', {
-    script: `${aptInstall(packages.everything)}
+    script: `${aptInstall(packages.lint)}
       rustup component add rustfmt clippy`,
   });
   const withOldNode = await demo.with('with-old-node', {
