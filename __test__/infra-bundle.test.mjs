@@ -17,6 +17,7 @@ import { dirname, join } from 'node:path';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
+import { llvmTool } from '../scripts/setup/llvm-tools.mjs';
 import { startSegment } from './support/clients.mjs';
 import { CPUS, elf, INFRA, infra, temporaryFolder } from './support/infra.mjs';
 import { lastLine, runScript } from './support/programs.mjs';
@@ -350,8 +351,10 @@ describe('the addons for Lambda', () => {
     });
   }
 
-  test('need what objdump finds in them', () => {
-    const listing = execFileSync('objdump', ['-p', builtAddon('x86_64')], { encoding: 'utf8' });
+  test('need what llvm-objdump finds in them', () => {
+    const listing = execFileSync(llvmTool('llvm-objdump'), ['-p', builtAddon('x86_64')], {
+      encoding: 'utf8',
+    });
     const required = Array.from(listing.matchAll(/ 0x[0-9a-f]{8} 0x00 \d+ (\S+)$/gm), ([, name]) => name);
     assert.notEqual(required.length, 0);
     assert.deepEqual(elf.neededVersions(readFileSync(builtAddon('x86_64'))), required);

@@ -7,6 +7,7 @@ import { after, describe, test } from 'node:test';
 
 import { CreateSecretCommand } from '@aws-sdk/client-secrets-manager';
 
+import { llvmTool } from '../scripts/setup/llvm-tools.mjs';
 import { KEY, startSegment } from './support/clients.mjs';
 import {
   ADDONS,
@@ -179,9 +180,13 @@ describe('the addon', () => {
     }
 
     test(`of ${architecture} needs glibc 2.17 at most`, () => {
-      const symbols = execFileSync('objdump', ['-T', join(assets[`sns ${architecture}`], name)], {
-        encoding: 'utf8',
-      });
+      const symbols = execFileSync(
+        llvmTool('llvm-objdump'),
+        ['-T', join(assets[`sns ${architecture}`], name)],
+        {
+          encoding: 'utf8',
+        },
+      );
       const versions = [...symbols.matchAll(/GLIBC_2\.(\d+)/g)].map(([, minor]) => Number(minor));
       assert.ok(versions.length > 0);
       assert.ok(Math.max(...versions) <= 17, `needs 2.${Math.max(...versions)}`);

@@ -2,15 +2,21 @@
  * Makes a checkout ready for the tests: Python with moto (an AWS to test against) and zig, the addons of Lambda's two
  * architectures and of Alpine's C library, the CDK app. `npm test` and `npm run bench` call it after `setup.mjs`.
  *
- *   --addons   only the addons (npm run build:lambda)
+ *   --for test   the command it is for (scripts/setup/prerequisites.mjs)
+ *   --addons     only the addons (npm run build:lambda)
  */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { buildAddons } from './addons/build.mjs';
+import { addLlvmTools } from './setup/llvm-tools.mjs';
+import { checkPrerequisites } from './setup/prerequisites.mjs';
 import { pythonTools } from './setup/python.mjs';
-import { filesIn, isFresh, run, step } from './setup/steps.mjs';
+import { filesIn, isFresh, option, run, step } from './setup/steps.mjs';
 
+const command = option('for', 'aws');
+checkPrerequisites(command);
+if (['test', 'release'].includes(command)) addLlvmTools();
 pythonTools();
 // Lambda's Amazon Linux 2023 has a newer glibc than these ask for.
 const LAMBDA = ['linux-x64-gnu', 'linux-arm64-gnu'];

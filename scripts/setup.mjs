@@ -1,48 +1,24 @@
 /**
- * Makes a checkout ready: checks Node and cargo, installs what is missing, builds what is stale. Does nothing when
- * there is nothing to do. `npm run demo`, `npm test`, `npm run bench` and `npm run lint` call it first.
+ * Makes a checkout ready: checks what the machine has, installs packages that are missing, builds what is stale. Does
+ * nothing when there is nothing to do. `npm run demo`, `npm test`, `npm run bench` and `npm run lint` call it first.
+ *
+ *   --for test   the command it is for, which may need more than a build (scripts/setup/prerequisites.mjs)
+ *   --rebuild    build the addon even if it is fresh, to see what its sources make of index.d.ts
  */
-import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { buildAddonHere } from './setup/addon.mjs';
-import { fail, filesIn, isFresh, isOlder, modified, run, step } from './setup/steps.mjs';
+import { buildBundler } from './setup/bundler.mjs';
+import { checkPrerequisites } from './setup/prerequisites.mjs';
+import { filesIn, isFresh, modified, option, run, step } from './setup/steps.mjs';
 
-/** `--rebuild`: build the addon even if it is fresh, to see what its sources make of index.d.ts. */
-const rebuilds = process.argv.includes('--rebuild');
-
-const MIN_NODE = [20, 19, 0];
-const MIN_RUST = [1, 89, 0];
-
-checkNode();
+checkPrerequisites(option('for', 'build'));
 installPackages();
-buildAddonHere({ rebuilds, requireTools: checkRust });
+buildAddonHere({ rebuilds: process.argv.includes('--rebuild') });
 buildFace();
+await buildBundler();
 buildExample();
-
-function checkNode() {
-  if (isOlder(process.versions.node, MIN_NODE)) {
-    fail(
-      `Node ${MIN_NODE.join('.')} or newer is needed; this is ${process.versions.node}. See https://nodejs.org.`,
-    );
-  }
-}
-
-function checkRust() {
-  const { stdout, error } = spawnSync('cargo', ['--version'], { encoding: 'utf8' });
-  if (error) fail('cargo was not found. Install Rust (https://rustup.rs) and open a new shell.');
-  const version = /\d+\.\d+\.\d+/.exec(stdout)?.[0] ?? '0.0.0';
-  if (isOlder(version, MIN_RUST)) {
-    fail(`Rust ${MIN_RUST.join('.')} or newer is needed; this is ${version}. Run: rustup update stable`);
-  }
-  const linker = process.platform === 'win32' ? undefined : (process.env.CC ?? 'cc');
-  if (linker !== undefined && spawnSync(linker, ['--version']).error) {
-    fail(
-      `The C compiler "${linker}" was not found; Rust links with it. On Debian: apt-get install gcc libc6-dev`,
-    );
-  }
-}
 
 function installPackages() {
   const stamp = 'node_modules/.package-lock.json';
@@ -53,7 +29,9 @@ function installPackages() {
     return;
   step('Installing packages');
   // Not `npm ci`: it refuses a lock file whose optional packages for other platforms a registry does not carry.
-  run('npm', ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error']);
+  // npm 9 packs `file:..` instead of linking it, and knows nothing of what is built later.
+  const links = '--install-links=false';
+  run('npm', ['install', '--no-save', links, '--no-audit', '--no-fund', '--loglevel=error']);
   // npm keeps the time of an unchanged stamp.
   writeFileSync(stamp, readFileSync(stamp));
 }

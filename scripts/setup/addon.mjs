@@ -21,12 +21,10 @@ const SCOPE = join('node_modules', '@companion');
 /**
  * Builds it if it is stale. `index.d.ts` is generated with it.
  *
- * @param {{ rebuilds: boolean, requireTools: () => void }} options `rebuilds`: even if it is fresh; `requireTools`: ends
- *   the program when something is missing that builds it
+ * @param {{ rebuilds: boolean }} options `rebuilds`: even if it is fresh
  */
-export function buildAddonHere({ rebuilds, requireTools }) {
+export function buildAddonHere({ rebuilds }) {
   if (rebuilds || !isFresh(builtAddon()?.path, ADDON_SOURCES)) {
-    requireTools();
     step('Building the engine (a minute or two the first time)');
     const types = ['--no-js', '--dts', 'index.d.ts'];
     run('npx', [

@@ -1,9 +1,9 @@
 /** Programs from PyPI, in a virtual environment of the checkout: zig and cargo-zigbuild, moto. */
-import { spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { fail, run, step } from './steps.mjs';
+import { requirePrerequisite } from './prerequisites.mjs';
+import { run, step } from './steps.mjs';
 
 export const PYTHON = join('target', 'python');
 const REQUIREMENTS = join('scripts', 'setup', 'requirements.txt');
@@ -12,8 +12,8 @@ const INSTALLED = join(PYTHON, 'requirements.txt');
 /** Makes sure that they are there. */
 export function pythonTools() {
   if (existsSync(INSTALLED) && readFileSync(INSTALLED).equals(readFileSync(REQUIREMENTS))) return;
-  const isThere = spawnSync('python3', ['-c', 'import ensurepip, venv']).status === 0;
-  if (!isThere) fail('Python 3 with venv was not found. On Debian: apt-get install python3 python3-venv');
+  // Nobody needs it who builds an addon with the system's own tools.
+  requirePrerequisite('python');
   step('Installing zig and moto');
   rmSync(PYTHON, { recursive: true, force: true });
   run('python3', ['-m', 'venv', PYTHON]);

@@ -28,16 +28,25 @@ export function replace(source, target) {
   renameSync(temporary, target);
 }
 
+/** By hand: a Node that is too old to read folders in folders still has to get as far as being told so. */
 export function filesIn(folder) {
-  return readdirSync(folder, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name));
+  return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) return filesIn(path);
+    return entry.isFile() ? [path] : [];
+  });
 }
 
 export function isOlder(version, minimum) {
   const parts = version.split('.').map(Number);
   const index = minimum.findIndex((part, position) => part !== parts[position]);
   return index >= 0 && parts[index] < minimum[index];
+}
+
+/** The value of `--name value` among the arguments. */
+export function option(name, otherwise) {
+  const index = process.argv.indexOf(`--${name}`);
+  return index < 0 ? otherwise : process.argv[index + 1];
 }
 
 export function run(command, args) {
