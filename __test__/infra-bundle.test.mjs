@@ -268,13 +268,14 @@ describe('an addon is refused', () => {
     await bundleWith('arm64', changedAddon('arm64', changed('GLIBC_2.34')));
   });
 
-  test('that lacks what the package calls', async () => {
-    const addon = changedAddon('x86_64', (bytes) =>
-      rewrite(bytes, 'identifyNotification', 'identifyNotificatiox'),
+  test('of another version', async () => {
+    const [here, other] = [VERSION, VERSION.replaceAll(/\d/g, '9')].map(
+      (text) => `companion-segment/${text}`,
     );
+    const addon = changedAddon('x86_64', (bytes) => rewrite(bytes, here, other));
     await assert.rejects(
       bundleWith('x86_64', addon),
-      /is of another version than the package: it has no identifyNotification\. Run: /,
+      new RegExp(`is of another version than @companion/segment ${VERSION}\\. Run: `),
     );
   });
 });
@@ -285,9 +286,8 @@ describe('the addon is found', () => {
     const root = newFolder();
     writeFileSync(
       join(root, 'package.json'),
-      JSON.stringify({ name: '@companion/segment', version: '0.0.0' }),
+      JSON.stringify({ name: '@companion/segment', version: VERSION }),
     );
-    copyFileSync(join(ROOT, 'index.js'), join(root, 'index.js'));
     if (isCheckout) writeFileSync(join(root, 'Cargo.toml'), '');
     for (const place of places) {
       mkdirSync(dirname(join(root, place)), { recursive: true });
@@ -298,12 +298,10 @@ describe('the addon is found', () => {
 
   const INSTALLED = `node_modules/@companion/segment-linux-arm64-gnu/${addonName('arm64')}`;
   const BUILT = `npm/linux-arm64-gnu/${addonName('arm64')}`;
-  const OF_HOST = addonName('arm64');
 
   for (const [places, expected] of [
-    [[INSTALLED, BUILT, OF_HOST], INSTALLED],
-    [[BUILT, OF_HOST], BUILT],
-    [[OF_HOST], OF_HOST],
+    [[BUILT, INSTALLED], BUILT],
+    [[INSTALLED], INSTALLED],
   ]) {
     test(`at ${expected} before the places behind it`, () => {
       const root = newPackage({ places });
@@ -319,12 +317,10 @@ describe('the addon is found', () => {
     assert.throws(() => findAddon(newPackage(), 'arm64'), {
       name: 'BundleError',
       message:
-        'The addon for arm64 is missing. Run: npm install --no-save --cpu=arm64 --os=linux --libc=glibc @companion/segment-linux-arm64-gnu',
+        'The addon for arm64 is missing. Run: npm install --no-save --force @companion/segment-linux-arm64-gnu@' +
+        VERSION,
     });
-    assert.throws(
-      () => findAddon(newPackage(), 'x86_64'),
-      /--cpu=x64 --os=linux --libc=glibc @companion\/segment-linux-x64-gnu$/,
-    );
+    assert.throws(() => findAddon(newPackage(), 'x86_64'), /--force @companion\/segment-linux-x64-gnu@\d/);
   });
 
   test('nowhere in a checkout: the error names the command that builds it', () => {

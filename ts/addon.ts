@@ -1,5 +1,6 @@
 /** Finds and loads the addon of this platform. The only file that does, and the only one that says what is wrong with it. */
 import { existsSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { join } from 'node:path';
 
 import type * as Binding from '../index.js';
@@ -143,9 +144,8 @@ function othersInstalled(wanted: readonly string[]): string {
 
 function isInstalled(name: string): boolean {
   try {
-    // Not by a name in the text: what is only looked for is not to be bundled.
-    const resolve = require.resolve.bind(require);
-    resolve(`${packageOf(name)}/package.json`);
+    // Not by this module's `require`: what is only looked for is not to be bundled. A bundle of ES modules has no name.
+    createRequire(__filename).resolve(`${packageOf(name)}/package.json`);
     return true;
   } catch {
     return false;
@@ -157,7 +157,8 @@ const packageOf = (name: string): string => `@companion/segment-${name}`;
 const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 function addonError(problem: string, cause?: unknown): AnalyticsError {
-  const isCheckout = existsSync(join(__dirname, '..', 'Cargo.toml'));
+  // A bundle of ES modules does not know where it lies.
+  const isCheckout = typeof __dirname === 'string' && existsSync(join(__dirname, '..', 'Cargo.toml'));
   const cure = isCheckout
     ? 'This is a checkout: run npm run setup.'
     : 'It comes as an optional dependency: install on the system that the program runs on, without --omit=optional, and ' +

@@ -71,11 +71,9 @@ export function checkAddon(path: string, packageRoot: string, architecture: Lamb
   if (tooNew !== undefined) {
     throw new BundleError(`${path} needs ${tooNew}, and Lambda has ${LAMBDA_GLIBC.join('.')}. ${how}`);
   }
-  const { version } = JSON.parse(readFileSync(join(packageRoot, 'package.json'), 'utf8')) as {
-    version: string;
-  };
+  const version = versionOf(packageRoot);
   // The addon says its name and version with every request.
-  if (!library.includes(`companion-segment/${version} `)) {
+  if (!library.includes(`companion-segment/${version}`)) {
     throw new BundleError(`${path} is of another version than ${PACKAGE} ${version}. ${how}`);
   }
 }
@@ -97,11 +95,15 @@ function isNewerThanLambda(version: string): boolean {
   return Number(major) > lambdaMajor || (Number(major) === lambdaMajor && Number(minor) > lambdaMinor);
 }
 
-/** A checkout builds it; npm leaves out what is for another machine, unless it is told to. */
+/** A checkout builds it; npm leaves out what is for another machine, unless it is forced to. */
 function cure(packageRoot: string, architecture: LambdaArchitecture): string {
   if (existsSync(join(packageRoot, 'Cargo.toml'))) return 'Run: npm run build:lambda';
-  const machine = `--cpu=${CPU[architecture]} --os=linux --libc=glibc`;
-  return `Run: npm install --no-save ${machine} ${packageOf(architecture)}`;
+  return `Run: npm install --no-save --force ${packageOf(architecture)}@${versionOf(packageRoot)}`;
+}
+
+function versionOf(packageRoot: string): string {
+  const manifest = JSON.parse(readFileSync(join(packageRoot, 'package.json'), 'utf8')) as { version: string };
+  return manifest.version;
 }
 
 /** The package of the addon. */
