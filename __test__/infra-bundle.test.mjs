@@ -316,9 +316,7 @@ describe('the addon is found', () => {
   test('nowhere: the error names the package to install', () => {
     assert.throws(() => findAddon(newPackage(), 'arm64'), {
       name: 'BundleError',
-      message:
-        'The addon for arm64 is missing. Run: npm install --no-save --force @companion/segment-linux-arm64-gnu@' +
-        VERSION,
+      message: `The addon for arm64 is missing. Run: npm install --no-save --force @companion/segment-linux-arm64-gnu@${VERSION}`,
     });
     assert.throws(() => findAddon(newPackage(), 'x86_64'), /--force @companion\/segment-linux-x64-gnu@\d/);
   });

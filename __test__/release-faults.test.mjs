@@ -201,7 +201,7 @@ describe('a release', () => {
     ['with scripts', edited((manifest) => ({ ...manifest, scripts: { install: 'true' } })), /has scripts/],
     [
       'without provenance',
-      edited(({ publishConfig: _, ...manifest }) => manifest),
+      edited((manifest) => ({ ...manifest, publishConfig: {} })),
       /asks for no provenance$/,
     ],
   ]) {

@@ -38,7 +38,7 @@ describe('from the registry', () => {
   });
 
   /** Installs, and gives back what is in the scope of the package. */
-  async function install(t, ...options) {
+  async function install(t, options = []) {
     const { directory, code, output, remove } = await installed('npm', registry.url, { options });
     t.after(remove);
     assert.equal(code, 0, output);
@@ -55,7 +55,7 @@ describe('from the registry', () => {
   });
 
   test('and on musl', async (t) => {
-    const { directory, names } = await install(t, '--os=linux', '--cpu=x64', '--libc=musl');
+    const { directory, names } = await install(t, ['--os=linux', '--cpu=x64', '--libc=musl']);
     assert.deepEqual(names, ['segment', 'segment-linux-x64-musl']);
     const { loader, node } = muslNode(NODES['linux-x64-musl'].versions.at(-1));
     const steps = await smoke(directory, { command: [loader, node] });
@@ -76,7 +76,7 @@ describe('from the registry', () => {
     ],
   ]) {
     test(`what was installed ${what} says what to do`, async (t) => {
-      const { directory } = await install(t, ...options);
+      const { directory } = await install(t, options);
       const script = "require('@companion/segment')";
       const { code, output } = await outcome(process.execPath, ['-e', script], { cwd: directory });
       assert.equal(code, 1);

@@ -95,7 +95,7 @@ const PARTS = {
 };
 
 /** Those that install from the registry. */
-const FROM_REGISTRY = ['served', 'managers', 'platforms', 'old-systems'];
+const FROM_REGISTRY = new Set(['served', 'managers', 'platforms', 'old-systems']);
 
 const { values } = parseArgs({
   options: { only: { type: 'string', multiple: true }, list: { type: 'boolean' } },
@@ -111,7 +111,7 @@ async function check() {
   const started = performance.now();
   for (const [name, part] of Object.entries(PARTS)) {
     if (!wanted.includes(name)) continue;
-    if (FROM_REGISTRY.includes(name) && registry === undefined) await openRegistry();
+    if (FROM_REGISTRY.has(name) && registry === undefined) await openRegistry();
     await part();
   }
   await registry?.close();

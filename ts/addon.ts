@@ -56,7 +56,7 @@ export function loadAddon(): Addon {
 }
 
 /** Each name is written out, so that bundlers and tracers of files see which packages may be loaded. */
-/* oxlint-disable typescript/no-require-imports, typescript/no-unsafe-return */
+/* oxlint-disable typescript/no-require-imports */
 function requireAddon(name: string): unknown {
   // Inside of `try`, bundlers take a package that is not installed for what it is: one for another platform.
   try {
@@ -90,7 +90,7 @@ function requireAddon(name: string): unknown {
     throw error instanceof Error ? error : new Error(String(error));
   }
 }
-/* oxlint-enable typescript/no-require-imports, typescript/no-unsafe-return */
+/* oxlint-enable typescript/no-require-imports */
 
 /** The platform of this process: on Linux with the C library that it runs on. */
 export function platformName(): string {
@@ -122,7 +122,7 @@ function isMissing(error: unknown, name: string): boolean {
   const { code, message } = error as { code?: unknown; message?: unknown };
   // Below the first line is who asked for it.
   const [said = ''] = String(message).split('\n', 1);
-  return /MODULE_NOT_FOUND$/.test(String(code)) && said.includes(packageOf(name));
+  return String(code).endsWith('MODULE_NOT_FOUND') && said.includes(packageOf(name));
 }
 
 function checkVersion(addon: Addon, name: string): void {

@@ -48,9 +48,9 @@ async function build(platform, directory) {
   const status = await cargo(args, environmentFor(facts, target, directory));
   if (status !== 0) fail(`"cargo ${args.join(' ')}" failed; its output is above.`);
   const out = join(directory, target, 'release');
-  const [library] = ['libcompanion_segment.so', 'libcompanion_segment.dylib', 'companion_segment.dll']
+  const library = ['libcompanion_segment.so', 'libcompanion_segment.dylib', 'companion_segment.dll']
     .map((name) => join(out, name))
-    .filter((path) => existsSync(path));
+    .find((path) => existsSync(path));
   mkdirSync(join('npm', platform), { recursive: true });
   replace(library, addonPath(platform));
 }
@@ -88,7 +88,7 @@ function remapped() {
 /** The linker that comes with Rust, and Apple's system library as zig describes it, in all its names. */
 function macosLinker() {
   const source = join(ROOT, PYTHON, 'lib');
-  const [described] = filesIn(source).filter((path) => path.endsWith(join('darwin', 'libSystem.tbd')));
+  const described = filesIn(source).find((path) => path.endsWith(join('darwin', 'libSystem.tbd')));
   // Rust's linker does not know Apple's latest processors, which need nothing of their own.
   const library = readFileSync(described, 'utf8').replaceAll(/,\s*arm64e\.x\d+-\w+/g, '');
   for (const name of ['System', 'c', 'm', 'iconv'])

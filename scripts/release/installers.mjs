@@ -109,7 +109,7 @@ export const deno = () => join(tool('@deno/linux-x64-glibc'), 'deno');
  * @param {string} url of the registry
  * @param {{ options?: string[], files?: Record<string, string>, command?: string }} [more] `files`: beside, or instead of,
  *   those that are there; `command`: of npm, instead of `install @companion/segment`
- * @returns {Promise<{ directory: string, code: number, output: string, remove(): void }>}
+ * @returns {Promise<{ directory: string, code: number, output: string, remove: () => void }>}
  */
 export async function installed(name, url, { options = [], files = {}, command } = {}) {
   const { install, files: own = () => ({}) } = INSTALLERS[name];

@@ -24,7 +24,7 @@ import { ROOT } from '../setup/steps.mjs';
 export const PACKAGES = join(ROOT, 'target', 'release', 'packages');
 
 /** What a user's package manager has no use for. */
-const OURS_ALONE = ['scripts', 'workspaces', 'devDependencies', 'napi'];
+const OURS_ALONE = new Set(['scripts', 'workspaces', 'devDependencies', 'napi']);
 
 /**
  * The manifest of the root as it is published: with the packages of all platforms, of which a package manager takes the
@@ -32,7 +32,7 @@ const OURS_ALONE = ['scripts', 'workspaces', 'devDependencies', 'napi'];
  */
 export function publishedManifest() {
   const manifest = rootManifest();
-  const kept = Object.entries(manifest).filter(([name]) => !OURS_ALONE.includes(name));
+  const kept = Object.entries(manifest).filter(([name]) => !OURS_ALONE.has(name));
   const platforms = Object.keys(PLATFORMS).map((platform) => [packageName(platform), manifest.version]);
   return { ...Object.fromEntries(kept), optionalDependencies: Object.fromEntries(platforms) };
 }

@@ -84,7 +84,7 @@ async function refused(url, how, pattern) {
     if (code !== 0) throw new Error(`npm ended with ${code}:\n${output}`);
     const ended = await outcome(NODE, ['-e', LOAD], { cwd: directory });
     if (ended.code === 0) throw new Error('it loads');
-    if (!/code: 'ERR_ADDON'/.test(ended.output)) throw new Error(`no ERR_ADDON:\n${ended.output}`);
+    if (!ended.output.includes("code: 'ERR_ADDON'")) throw new Error(`no ERR_ADDON:\n${ended.output}`);
     if (!pattern.test(ended.output)) throw new Error(`the text does not help:\n${ended.output}`);
   } finally {
     remove();

@@ -110,7 +110,7 @@ async function runOnce({ command: [program, ...before], env }, file) {
   let hung = false;
   const guard = setTimeout(() => {
     hung = true;
-    process.kill(-child.pid, 'SIGKILL');
+    process.kill(-Number(child.pid), 'SIGKILL');
   }, PATIENCE_MS);
   const [code] = await once(child, 'close');
   clearTimeout(guard);

@@ -154,12 +154,15 @@ mod tests {
                 }
             }
         };
-        let tidying = std::thread::spawn(tidy);
-        let owners: Vec<_> = (0..OWNERS).map(|_| std::thread::spawn(own.clone())).collect();
-        let ended: Vec<_> = owners.into_iter().map(std::thread::JoinHandle::join).collect();
-        is_over.store(true, Ordering::Relaxed);
-        tidying.join().unwrap();
-        assert!(ended.iter().all(Result::is_ok));
+        let all_ended = std::thread::scope(|scope| {
+            let tidying = scope.spawn(tidy);
+            let owners: Vec<_> = (0..OWNERS).map(|_| scope.spawn(own.clone())).collect();
+            let ended: Vec<_> = owners.into_iter().map(std::thread::ScopedJoinHandle::join).collect();
+            is_over.store(true, Ordering::Relaxed);
+            tidying.join().unwrap();
+            ended.iter().all(Result::is_ok)
+        });
+        assert!(all_ended);
         // Nothing stays behind.
         assert!(SystemDisk.list(&directory).unwrap().is_empty());
         std::fs::remove_dir(&directory).unwrap();
