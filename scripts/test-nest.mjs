@@ -26,7 +26,7 @@ async function main() {
   const wanted = wantedCells(Object.keys(versions.nest));
   const nodes = [];
   for (const line of wanted.nodes) {
-    nodes.push(await nodeOf(line, versions.node, join(TARGET, 'node-binaries')));
+    nodes.push(await nodeOf(line, versions.node));
   }
   const tarballs = await packed();
   const rows = [];

@@ -48,7 +48,7 @@ export function folderWithSdk(t) {
 }
 
 /** A binary of this line, from npm if it is not the line that runs the test. */
-export const nodeOfLine = (line) => nodeOf(line, BINARIES, join(ROOT, 'target', 'node-binaries'));
+export const nodeOfLine = (line) => nodeOf(line, BINARIES);
 
 /** Each line of the log is an object. */
 export const linesOf = (log) =>

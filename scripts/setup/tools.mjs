@@ -1,6 +1,6 @@
 /** Programs of the npm registry that are no dependency of the project: each version in a folder of its own. */
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 
 import { ROOT, run, step } from './steps.mjs';
 
@@ -17,14 +17,21 @@ import { ROOT, run, step } from './steps.mjs';
 export function toolFolder(name, version, { options = [], overrides = {} } = {}) {
   const home = join(ROOT, 'target', 'tools', `${name.replace('/', '-')}-${version}`);
   const folder = join(home, 'node_modules', name);
-  const stamp = join(home, 'installed');
-  if (existsSync(stamp)) return folder;
+  if (existsSync(home)) return folder;
   step(`Installing ${name} ${version}`);
-  mkdirSync(home, { recursive: true });
+  mkdirSync(dirname(home), { recursive: true });
+  // It gets its name when all of it is there: tests that run side by side may want the same.
+  const work = mkdtempSync(`${home}-`);
   const manifest = { private: true, dependencies: { [name]: version }, overrides };
-  writeFileSync(join(home, 'package.json'), JSON.stringify(manifest));
+  writeFileSync(join(work, 'package.json'), JSON.stringify(manifest));
   const quietly = ['--no-audit', '--no-fund', '--loglevel=error', '--ignore-scripts', '--prefer-offline'];
-  run('npm', ['install', '--prefix', home, ...quietly, ...options]);
-  writeFileSync(stamp, '');
+  run('npm', ['install', '--prefix', work, ...quietly, ...options]);
+  try {
+    renameSync(work, home);
+  } catch (error) {
+    // Somebody else was faster.
+    if (!existsSync(home)) throw error;
+    rmSync(work, { recursive: true, force: true });
+  }
   return folder;
 }
