@@ -20,6 +20,7 @@ import { checkTarball } from './lint/tarball.mjs';
 import { checkManagers } from './release/check/managers.mjs';
 import { checkOldSystems } from './release/check/old-systems.mjs';
 import { checkPlatforms } from './release/check/platforms.mjs';
+import { checkPrograms } from './release/check/programs.mjs';
 import { Report } from './release/check/report.mjs';
 import { checkWindows } from './release/check/windows.mjs';
 import { PACKAGES, packagesIn, packAddon, packRoot } from './release/packages.mjs';
@@ -84,6 +85,7 @@ const PARTS = {
   },
   managers: () => checkManagers(registry.url, report.tell),
   platforms: () => checkPlatforms(registry.url, report.tell),
+  programs: () => checkPrograms(registry.url, report),
   'old-systems': () => checkOldSystems(registry.url, report),
   windows: () => checkWindows(report),
   async bundlers() {
@@ -95,7 +97,7 @@ const PARTS = {
 };
 
 /** Those that install from the registry. */
-const FROM_REGISTRY = new Set(['served', 'managers', 'platforms', 'old-systems']);
+const FROM_REGISTRY = new Set(['served', 'managers', 'platforms', 'programs', 'old-systems']);
 
 const { values } = parseArgs({
   options: { only: { type: 'string', multiple: true }, list: { type: 'boolean' } },
