@@ -65,7 +65,7 @@ export async function systemsOf(suite) {
 }
 
 async function bootstrap(suite, root) {
-  const { code } = await logged(`${root}.log`, 'debootstrap', ['--variant=minbase', suite, root]);
+  const { code } = await logged(`${root}.log`, ['debootstrap', '--variant=minbase', suite, root]);
   if (code !== 0) throw new Error(`debootstrap ended with ${code}; see ${root}.log`);
 }
 

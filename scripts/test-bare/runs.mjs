@@ -25,19 +25,21 @@ const TAKEN = [
   { command: 'demo', without: 'c-compiler', take: purge('libc6-dev') },
   { command: 'demo', without: 'certificates', take: purge('ca-certificates') },
   { command: 'test', without: 'rustup', take: 'rm -r ~/.cargo/bin' },
+  { command: 'test', without: 'git', take: purge('git') },
   { command: 'test', without: 'python', take: purge('python3 python3-minimal') },
   { command: 'test', without: 'python', take: purge(PYTHON_VENV) },
   { command: 'test', without: 'musl', take: purge('musl') },
-  { command: 'lint', without: 'git', take: purge('git') },
   { command: 'lint', without: 'rust-checks', take: 'rm /opt/rust/bin/cargo-clippy' },
 ];
 
 /** Nothing at all but Node. */
 const ALL = {
   command: 'test',
-  take: [REMOVE_NPM, REMOVE_RUST, ...['gcc', 'ca-certificates', 'python3-minimal', 'musl'].map(purge)].join(
-    '\n',
-  ),
+  take: [
+    REMOVE_NPM,
+    REMOVE_RUST,
+    ...['gcc', 'ca-certificates', 'git', 'python3-minimal', 'musl'].map(purge),
+  ].join('\n'),
   run: withoutNpm('test'),
 };
 

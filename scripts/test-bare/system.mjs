@@ -18,8 +18,8 @@ mount -t sysfs sysfs root/sys
 mount --rbind /dev root/dev
 exec chroot root /bin/sh -ec "$3"`;
 
-/** For `setpriv`: whatever ends this process ends all that runs inside. */
-const NAMESPACES = '--pdeathsig KILL unshare --mount --pid --fork --kill-child'.split(' ');
+/** Whatever ends this process ends all that runs inside, and its mounts with it. */
+const NAMESPACES = 'setpriv --pdeathsig KILL unshare --mount --pid --fork --kill-child'.split(' ');
 
 const HOME = '/root';
 /** rustup's proxies before Rust itself, which is all there is without rustup. */
@@ -72,9 +72,9 @@ export class System {
   async enter(top, script) {
     for (const name of ['root', 'work', top]) mkdirSync(join(this.directory, name), { recursive: true });
     const lower = this.layers.map(({ name }) => name).toReversed();
-    const args = [...NAMESPACES, 'sh', '-c', ENTER, 'enter', lower.join(':'), top, script];
+    const command = ['sh', '-c', ENTER, 'enter', lower.join(':'), top, script];
     const env = { ...SHELL, ...ENVIRONMENT };
-    return logged(join(this.directory, `${top}.log`), 'setpriv', args, { cwd: this.directory, env });
+    return logged(join(this.directory, `${top}.log`), command, { cwd: this.directory, env });
   }
 
   async enterOrThrow(top, script) {
@@ -84,10 +84,11 @@ export class System {
   }
 }
 
-/** Resolves with the exit code, or the signal, and the output. */
-export function logged(path, program, args, options) {
+/** Runs a command in namespaces of its own. Resolves with the exit code, or the signal, and the output. */
+export function logged(path, command, options) {
   const log = openSync(path, 'w');
   return new Promise((resolve, reject) => {
+    const [program, ...args] = [...NAMESPACES, ...command];
     const child = spawn(program, args, { ...options, stdio: ['ignore', log, log] });
     child.once('error', reject);
     child.once('exit', (code, signal) =>

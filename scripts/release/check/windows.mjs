@@ -39,7 +39,7 @@ const WINE = {
   does: 'does nothing when it is only loaded',
 };
 
-/** The files, and what of them is left out. */
+/** Of the files, those about disks that are mounted, and users, are POSIX's altogether. */
 const FILES = [
   'callbacks',
   'cli',
@@ -52,7 +52,6 @@ const FILES = [
   'listeners',
   'options',
   'spool',
-  'spool-disk',
   'spool-exits',
   'spool-options',
   'spool-persisted',
