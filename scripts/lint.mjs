@@ -6,7 +6,7 @@ import { parseArgs } from 'node:util';
 import { addonIsLoadedOnce, napiStaysAtTheBorder, rustImportsRunDownwards } from './lint/borders.mjs';
 import { cargoDeny } from './lint/cargo-deny.mjs';
 import { run } from './lint/command.mjs';
-import { npmPackages, tarball } from './lint/tarball.mjs';
+import { npmPackages, platformTable, tarball } from './lint/tarball.mjs';
 import { workflows } from './lint/workflows.mjs';
 import { forbiddenWords } from './lint/words.mjs';
 
@@ -30,6 +30,7 @@ const CHECKS = {
   words: forbiddenWords,
   workflows,
   'npm-packages': npmPackages,
+  'platform-table': platformTable,
   rebuild: rebuildChangesNothing,
   tarball,
 };

@@ -1,11 +1,12 @@
 // What npm would publish: is it what the sources say, and does it resolve, with types, in every kind of project?
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { staleFiles } from '../addons/manifests.mjs';
 import { packRoot } from '../release/packages.mjs';
-import { run } from './command.mjs';
+import { readmeWithTable } from '../release/platform-table.mjs';
+import { ROOT, run } from './command.mjs';
 
 export async function tarball() {
   const directory = await mkdtemp(join(tmpdir(), 'companion-segment-'));
@@ -28,4 +29,10 @@ export async function checkTarball(path) {
 export async function npmPackages() {
   const stale = staleFiles();
   if (stale.length > 0) throw new Error(stale.join('\n'));
+}
+
+/** The README says of platforms what the last check of the release has found. */
+export async function platformTable() {
+  if ((await readFile(join(ROOT, 'README.md'), 'utf8')) === readmeWithTable()) return;
+  throw new Error('README.md: run node scripts/release/platform-table.mjs');
 }

@@ -1,6 +1,10 @@
 /** The commands: how they are written, what they do, and where they are. */
 import { CommandError, messageOf } from './failure.js';
 import type { Settings } from './settings.js';
+import type * as Drain from './spool-drain.js';
+import type * as Export from './spool-export.js';
+import type * as List from './spool-list.js';
+import type * as Verify from './spool-verify.js';
 
 /** A command, or a level above commands. */
 export interface Topic {
@@ -14,6 +18,8 @@ export interface Topic {
 
 const NAME = 'companion-segment';
 
+// Not `import()`: in an archive of Yarn's Plug'n'Play only `require` finds them.
+/* oxlint-disable typescript/no-require-imports */
 export const COMMANDS: readonly Topic[] = [
   {
     path: [],
@@ -32,30 +38,32 @@ export const COMMANDS: readonly Topic[] = [
     usage: `${NAME} spool list [directory] [--source <digest>] [--json]`,
     summary: 'Shows what waits where.',
     options: ['source', 'json'],
-    run: async (settings) => (await loaded(import('./spool-list.js'))).list(settings),
+    run: async (settings) => loaded(() => require('./spool-list.js') as typeof List).list(settings),
   },
   {
     path: ['spool', 'verify'],
     usage: `${NAME} spool verify [directory] [--source <digest>] [--json]`,
     summary: 'Checks every checksum.',
     options: ['source', 'json'],
-    run: async (settings) => (await loaded(import('./spool-verify.js'))).verify(settings),
+    run: async (settings) => loaded(() => require('./spool-verify.js') as typeof Verify).verify(settings),
   },
   {
     path: ['spool', 'drain'],
     usage: `${NAME} spool drain [directory] [--timeout <seconds>] [--json]`,
     summary: 'Delivers now what ended processes left.',
     options: ['timeout', 'json'],
-    run: async (settings) => (await loaded(import('./spool-drain.js'))).drain(settings),
+    run: async (settings) => loaded(() => require('./spool-drain.js') as typeof Drain).drain(settings),
   },
   {
     path: ['spool', 'export'],
     usage: `${NAME} spool export [directory] [--dead] [--source <digest>]`,
     summary: 'Writes undelivered events, or dead letters, as lines of JSON.',
     options: ['dead', 'source'],
-    run: async (settings) => (await loaded(import('./spool-export.js'))).exportEvents(settings),
+    run: async (settings) =>
+      loaded(() => require('./spool-export.js') as typeof Export).exportEvents(settings),
   },
 ];
+/* oxlint-enable typescript/no-require-imports */
 
 /** The topic at a path that exists. */
 export function topicOf(path: readonly string[]): Topic {
@@ -65,8 +73,10 @@ export function topicOf(path: readonly string[]): Topic {
 }
 
 /** Without the engine for this platform, its loader says what to do. */
-async function loaded<Module>(module: Promise<Module>): Promise<Module> {
-  return module.catch((error: unknown) => {
+function loaded<Module>(load: () => Module): Module {
+  try {
+    return load();
+  } catch (error) {
     throw new CommandError(messageOf(error));
-  });
+  }
 }

@@ -12,7 +12,7 @@ const { node: NODES } = JSON.parse(readFileSync(new URL('../versions.json', impo
 
 /** A Debian whose libraries a Node for another processor needs. */
 const SUITE = 'trixie';
-const LIBRARIES = ['libc6', 'libgcc-s1', 'libstdc++6'];
+const LIBRARIES = ['libatomic1', 'libc6', 'libgcc-s1', 'libstdc++6'];
 
 /** How a platform is reached from here; `undefined` where it can only be linked and inspected. */
 export const UNDER = {
