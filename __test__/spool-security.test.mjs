@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { lstatSync, mkdirSync, readdirSync, renameSync, symlinkSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, sep } from 'node:path';
 import { describe, test } from 'node:test';
 
 import { failuresOf, messageIdsOf, startSegment, trackMany } from './support/clients.mjs';
@@ -34,6 +34,9 @@ const PICKY = {
   ],
 };
 
+/** Whether this is a dead letter. */
+const isLetter = ({ path }) => path.split(sep).includes('dead');
+
 /** Leaves one of each kind of file: a segment, its acknowledgements, a dead letter, a lock. */
 const leaveAll = async ({ make, wait, argument: { umask, secret } }) => {
   process.umask(umask);
@@ -54,7 +57,7 @@ async function leaveAllIn(t, spool, settings, umask = 0o022) {
   assert.deepEqual([signal, stderr], [endBy('SIGKILL').signal, '']);
   const items = walk(spool.directory);
   const kinds = items.map(({ path, name }) =>
-    path.includes('/dead/') ? 'dead' : name.replace(/^.*\.|^.*-.*$/, ''),
+    isLetter({ path }) ? 'dead' : name.replace(/^.*\.|^.*-.*$/, ''),
   );
   for (const kind of ['seg', 'ack', 'lock', 'dead']) assert.ok(kinds.includes(kind), `${kind} in ${kinds}`);
   return { items, segment };
@@ -127,7 +130,6 @@ describe('what is in the files', { concurrency: 2 }, () => {
       const { items } = await leaveAllIn(t, spool, { spool: { directory: spool.directory, encryptionKey } });
       const isPlain = encryptionKey === undefined;
       const files = items.filter(({ name }) => name.endsWith('.seg'));
-      const isLetter = ({ path }) => path.includes('/dead/');
       for (const [messageId, { path, bytes }] of [
         ['stays', files.find((file) => !isLetter(file))],
         ['refused', files.find(isLetter)],

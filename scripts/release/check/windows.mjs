@@ -20,10 +20,10 @@ const ATTEMPTS = 3;
 
 /** What can't be as it is elsewhere, and why. */
 const POSIX = {
-  modes: 'umask|0600|0700|without permission|read-only|nobody else|another user',
+  modes: 'umask|0600|0700|without permission|nobody else|another user',
   links:
     'symbolic link|symlink|stops when the spool can not be used|starts from a link|as source directory|as dead/|as an instance|as the directory of',
-  signals: 'by signals: no handler|at SIGINT|at SIGTERM',
+  signals: 'by signals: no handler|at SIGINT|at SIGTERM|by a signal that flushOnSignal names',
   // SIGSTOP keeps a process from tidying up.
   stopped: 'shows instances and sources|writes every undelivered|delivers what ended processes left',
   // A command line has 32,767 characters at most.
