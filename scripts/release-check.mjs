@@ -120,10 +120,8 @@ async function check() {
   const failed = report.rows.filter(({ passed }) => !passed).length;
   const minutes = ((performance.now() - started) / 60_000).toFixed(1);
   console.log(`\n${report.rows.length - failed} passed, ${failed} failed in ${minutes} minutes`);
-  if (values.only === undefined) {
-    report.save(version);
-    writeFileSync('README.md', readmeWithTable());
-  }
+  report.save(version, values.only === undefined);
+  writeFileSync('README.md', readmeWithTable());
   process.exitCode = report.passed ? 0 : 1;
 }
 

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { GLIBC, MACOS, PLATFORMS } from '../addons/platforms.mjs';
-import { LAST_CHECK } from './check/report.mjs';
+import { lastCheck } from './check/report.mjs';
 
 const README = join(fileURLToPath(new URL('../..', import.meta.url)), 'README.md');
 const [BEGIN, END] = ['<!-- platforms -->', '<!-- /platforms -->'];
@@ -17,7 +17,7 @@ const SYSTEMS = { linux: 'Linux', darwin: 'macOS', win32: 'Windows' };
 /** The README with the table as it has to be. */
 export function readmeWithTable() {
   const text = readFileSync(README, 'utf8');
-  const { rows } = JSON.parse(readFileSync(LAST_CHECK, 'utf8'));
+  const { rows } = lastCheck();
   const [before, rest] = text.split(BEGIN);
   const [, after] = rest.split(END);
   return `${before}${BEGIN}\n\n${tableOf(rows)}\n\n${END}${after}`;

@@ -9,10 +9,10 @@
  * @property {string} [problem]
  * @property {number} seconds
  */
-import { writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
-/** What the last whole run has found. Committed: the README's table of platforms is made of it. */
+/** What was found last. Committed: the README's table of platforms is made of it. */
 export const LAST_CHECK = fileURLToPath(new URL('../last-check.json', import.meta.url));
 
 /** The rows of a run. */
@@ -44,9 +44,21 @@ export class Report {
     return this.rows.every(({ passed }) => passed);
   }
 
-  /** Keeps what was found, without times. */
-  save(version) {
+  /**
+   * Keeps what was found, without times. After a run of some parts, what others have found for the same version stays.
+   *
+   * @param {string} version
+   * @param {boolean} isWhole
+   */
+  save(version, isWhole) {
     const rows = this.rows.map(({ part, what, passed, detail }) => ({ part, what, passed, detail }));
-    writeFileSync(LAST_CHECK, `${JSON.stringify({ version, rows }, undefined, 2)}\n`);
+    const before = isWhole ? undefined : lastCheck();
+    const isNew = (row) => !rows.some(({ part, what }) => part === row.part && what === row.what);
+    const kept = before?.version === version ? before.rows.filter(isNew) : [];
+    writeFileSync(LAST_CHECK, `${JSON.stringify({ version, rows: [...kept, ...rows] }, undefined, 2)}\n`);
   }
 }
+
+/** What the last run has found. */
+export const lastCheck = () =>
+  existsSync(LAST_CHECK) ? JSON.parse(readFileSync(LAST_CHECK, 'utf8')) : { version: '', rows: [] };
