@@ -82,7 +82,7 @@ impl Disk for SystemDisk {
     }
 
     fn remove_file(&self, file: &Path) -> io::Result<()> {
-        std::fs::remove_file(file)
+        platform::remove_file(file)
     }
 
     fn remove_directory(&self, directory: &Path) -> io::Result<()> {

@@ -50,6 +50,11 @@ pub fn check_owner(directory: &Path) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::PermissionDenied, problem))
 }
 
+/// Removes a file, whatever its mode says.
+pub fn remove_file(file: &Path) -> io::Result<()> {
+    std::fs::remove_file(file)
+}
+
 /// Whether the file still has a name.
 pub fn is_linked(file: &File) -> io::Result<bool> {
     Ok(file.metadata()?.nlink() > 0)

@@ -66,6 +66,26 @@ fn open_directory(directory: &Path, access: u32) -> io::Result<File> {
         .open(directory)
 }
 
+/// Removes a file, also one that something has marked as read-only: not every file system passes over the mark.
+pub fn remove_file(file: &Path) -> io::Result<()> {
+    match std::fs::remove_file(file) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            let mut permissions = std::fs::metadata(file)?.permissions();
+            if !permissions.readonly() {
+                return Err(error);
+            }
+            #[allow(
+                clippy::permissions_set_readonly_false,
+                reason = "on Windows it clears the mark and no more"
+            )]
+            permissions.set_readonly(false);
+            std::fs::set_permissions(file, permissions)?;
+            std::fs::remove_file(file)
+        }
+        removed => removed,
+    }
+}
+
 /// Whether the file still has a name.
 pub fn is_linked(file: &File) -> io::Result<bool> {
     let mut facts = FILE_STANDARD_INFO::default();
