@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
+import { run } from '../setup/steps.mjs';
 import { toolFolder } from '../setup/tools.mjs';
 import { outcome } from '../test-nest/program.mjs';
 import { packagesIn } from './packages.mjs';
@@ -16,11 +17,19 @@ const SERVER = fileURLToPath(new URL('registry-server.mjs', import.meta.url));
 /** Versions of the programs that a release is tried with. */
 export const { tools: TOOLS } = JSON.parse(readFileSync(new URL('versions.json', import.meta.url), 'utf8'));
 
-/** Verdaccio's audit asks for a tag of node-fetch, which mirrors of the registry do not have. */
-const OVERRIDES = { verdaccio: { 'node-fetch': '2.7.0' } };
-
 /** The folder of one of those programs. */
-export const tool = (name) => toolFolder(name, TOOLS[name], { overrides: OVERRIDES[name] });
+export const tool = (name) =>
+  toolFolder(name, TOOLS[name], name === 'verdaccio' ? { install: installVerdaccio } : {});
+
+/**
+ * Its audit asks for a tag of node-fetch, which mirrors of the registry do not have. It is not used; pnpm puts a version in
+ * its place, which npm 9 does not.
+ */
+function installVerdaccio(folder) {
+  writeFileSync(join(folder, 'pnpm-workspace.yaml'), 'overrides:\n  node-fetch: 2.7.0\n');
+  const options = ['--dir', folder, '--ignore-scripts', '--no-frozen-lockfile', '--silent'];
+  run(process.execPath, [join(tool('pnpm'), 'bin', 'pnpm.mjs'), 'install', ...options]);
+}
 
 /**
  * Starts an empty registry.

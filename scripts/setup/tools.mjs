@@ -11,10 +11,14 @@ import { ROOT, run, step } from './steps.mjs';
  * @param {string} version
  * @param {object} [more]
  * @param {string[]} [more.options] of npm, such as `--cpu=arm64` for a program of another machine
- * @param {Record<string, string>} [more.overrides] versions of what it depends on
+ * @param {(folder: string) => void} [more.install] installs what package.json in the folder asks for, in another way
  * @returns {string} the folder of the package
  */
-export function toolFolder(name, version, { options = [], overrides = {} } = {}) {
+export function toolFolder(
+  name,
+  version,
+  { options = [], install = (folder) => npmInstall(folder, options) } = {},
+) {
   const home = join(ROOT, 'target', 'tools', `${name.replace('/', '-')}-${version}`);
   const folder = join(home, 'node_modules', name);
   if (existsSync(home)) return folder;
@@ -22,10 +26,9 @@ export function toolFolder(name, version, { options = [], overrides = {} } = {})
   mkdirSync(dirname(home), { recursive: true });
   // It gets its name when all of it is there: tests that run side by side may want the same.
   const work = mkdtempSync(`${home}-`);
-  const manifest = { private: true, dependencies: { [name]: version }, overrides };
+  const manifest = { private: true, dependencies: { [name]: version } };
   writeFileSync(join(work, 'package.json'), JSON.stringify(manifest));
-  const quietly = ['--no-audit', '--no-fund', '--loglevel=error', '--ignore-scripts', '--prefer-offline'];
-  run('npm', ['install', '--prefix', work, ...quietly, ...options]);
+  install(work);
   try {
     renameSync(work, home);
   } catch (error) {
@@ -34,4 +37,9 @@ export function toolFolder(name, version, { options = [], overrides = {} } = {})
     rmSync(work, { recursive: true, force: true });
   }
   return folder;
+}
+
+function npmInstall(folder, options) {
+  const quietly = ['--no-audit', '--no-fund', '--loglevel=error', '--ignore-scripts', '--prefer-offline'];
+  run('npm', ['install', '--prefix', folder, ...quietly, ...options]);
 }
