@@ -67,7 +67,7 @@ const BROKEN = [
   ['node', { node: '20.18.3' }, 'this is 20.18.3. Install it from https://nodejs.org'],
   ['node', { node: '14.21.3' }, 'this is 14.21.3. Install it from https://nodejs.org'],
   ['npm', without('npm'), 'it was not found. It comes with Node'],
-  ['npm', withProgram('npm', 'echo 9.1.9'), 'this is 9.1.9. Run: npm install --global npm@10.'],
+  ['npm', withProgram('npm', 'echo 9.2.0'), 'this is 9.2.0. Run: npm install --global npm@10.'],
   ['rust', without('cargo'), 'it was not found. Run: curl -sSf https://sh.rustup.rs | sh'],
   ['rust', withProgram('cargo', 'exit 1'), 'it was not found. Run: curl -sSf https://sh.rustup.rs | sh'],
   ['rust', withProgram('rustc', rustc('1.88.0')), 'this is 1.88.0. Run: rustup update stable.'],

@@ -29,9 +29,7 @@ function installPackages() {
     return;
   step('Installing packages');
   // Not `npm ci`: it refuses a lock file whose optional packages for other platforms a registry does not carry.
-  // npm 9 packs `file:..` instead of linking it, and knows nothing of what is built later.
-  const links = '--install-links=false';
-  run('npm', ['install', '--no-save', links, '--no-audit', '--no-fund', '--loglevel=error']);
+  run('npm', ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error']);
   // npm keeps the time of an unchanged stamp.
   writeFileSync(stamp, readFileSync(stamp));
 }

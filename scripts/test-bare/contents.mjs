@@ -8,16 +8,14 @@ import { ROOT } from '../setup/steps.mjs';
 import { connect } from './network.mjs';
 import { System, logged } from './system.mjs';
 
-/** The oldest of all that README.md allows, and the newest. `old` is what it does not allow. */
+/** The oldest of all that README.md allows, and the newest. */
 export const SUITES = {
-  bookworm: {
-    node: `${OLDEST.node}.0`,
-    npm: `${OLDEST.npm}.0`,
-    rust: `${OLDEST.rust}.0`,
-    old: { node: '18.20.8', npm: '10.8.2' },
-  },
-  trixie: { node: '24', npm: '11', rust: 'stable', old: { node: '14.21.3', npm: `${OLDEST.npm}.0` } },
+  bookworm: { node: `${OLDEST.node}.0`, npm: `${OLDEST.npm}.0`, rust: `${OLDEST.rust}.0` },
+  trixie: { node: '24', npm: '11', rust: 'stable' },
 };
+/** What it does not allow, each with the npm that it came with. */
+const OLD = { node: '18.20.8', npm: '10.8.2' };
+const ANCIENT = { node: '14.21.3', npm: '6.14.18' };
 
 /** The packages of `apt-get install` in README.md, by what it says they are for. */
 export function debianPackages() {
@@ -31,7 +29,7 @@ export function debianPackages() {
  * rustup; what the tests need; what lint needs; and beside these the demo's with a Node that is too old.
  */
 export async function systemsOf(suite) {
-  const { node, npm, rust, old } = SUITES[suite];
+  const { node, npm, rust } = SUITES[suite];
   const packages = debianPackages();
   const ground = new System(join(ROOT, 'target', 'bare', suite));
   const debian = await ground.with('debian', { of: suite, prepare: (root) => bootstrap(suite, root) });
@@ -56,12 +54,22 @@ export async function systemsOf(suite) {
     script: `${aptInstall(packages.lint)}
       rustup component add rustfmt clippy`,
   });
-  const withOldNode = await demo.with('with-old-node', {
-    of: old,
-    prepare: (root) => putNode(root, '/opt/old-node', old),
-    script: 'rm -r /opt/node; mv /opt/old-node /opt/node',
+  return {
+    demo,
+    test,
+    lint,
+    'old-node': await withNode(demo, 'with-old-node', OLD),
+    'ancient-node': await withNode(demo, 'with-ancient-node', ANCIENT),
+  };
+}
+
+/** With another Node. */
+function withNode(system, name, other) {
+  return system.with(name, {
+    of: other,
+    prepare: (root) => putNode(root, '/opt/other-node', other),
+    script: 'rm -r /opt/node; mv /opt/other-node /opt/node',
   });
-  return { demo, test, lint, 'old-node': withOldNode };
 }
 
 async function bootstrap(suite, root) {
