@@ -1,6 +1,8 @@
 /** The package as an application gets it: by name, from ES modules and CommonJS. */
 import assert from 'node:assert/strict';
+import { readFileSync, readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { join } from 'node:path';
 import { describe, test } from 'node:test';
 
 import DefaultAnalytics, * as esm from '@companion/segment';
@@ -92,6 +94,22 @@ describe('a script of the other kind', () => {
       const { code, stderr } = await runScript(t, body, { type });
       assert.deepEqual([code, stderr], [0, '']);
       assert.equal(segment.eventCount, 1);
+    });
+  }
+});
+
+describe('an ES module that imports NestJS after us', () => {
+  // Node 20.19 refuses to require() an ES module that is imported further down, as NestJS 12 may be.
+  for (const directory of ['nestjs', join('commercetools', 'nestjs')]) {
+    test(`gets what ${directory} requires of it evaluated first`, () => {
+      const files = readdirSync(join('dist', directory)).filter((name) => name.endsWith('.js'));
+      const sources = files.map((name) => readFileSync(join('dist', directory, name), 'utf8'));
+      const required = new Set(sources.join('').match(/(?<=require\(")@nestjs\/[\w-]+(?="\))/g));
+      const entrance = readFileSync(join('dist', directory, 'index.mjs'), 'utf8');
+      const imported = entrance.match(/(?<=^import ')[^']+(?=';$)/gm);
+      assert.ok(required.size > 0);
+      assert.deepEqual(imported.toSorted(), [...required].toSorted());
+      assert.ok(entrance.indexOf(imported.at(-1)) < entrance.indexOf('./index.js'));
     });
   }
 });
