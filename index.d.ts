@@ -14,11 +14,6 @@ export declare class NativeClient {
   refuse(reason: number): void
   /** Begins a flush; its report comes as mail under this id. A negative timeout means none. */
   flush(id: number, timeoutMs: number, closes: boolean): void
-  /**
-   * Blocks until nothing is pending or the time is up. For the exit handler only. Returns what is still
-   * pending.
-   */
-  drain(timeoutMs: number): number
   /** Bytes that the queue may hold. */
   maxQueueBytes(): number
   /** Milliseconds that a way out of the process may wait. */
@@ -37,7 +32,7 @@ export declare class NativeClient {
    * side still has the old ones.
    */
   reconnect(): void
-  /** Takes all mail: a JSON array, oldest first. */
+  /** Takes a piece of the mail: a JSON array, oldest first. Ends with `{"type":"more"}` when there is more of it. */
   takeMail(): string
   /**
    * The application's answer to a request that came as mail. A status of 0 stands for no answer, with
@@ -49,6 +44,12 @@ export declare class NativeClient {
 
 /** Checks options (JSON text) as the constructor will; `null` when they can be used. */
 export declare function checkOptions(options: string): OptionProblem | null
+
+/**
+ * The process ends: blocks until nothing of the clients of these handles is pending, or the time that each of them has is
+ * up; idle clients of this thread get the time to tidy up. For the exit handler only.
+ */
+export declare function drainClients(handles: Array<number>): void
 
 /**
  * Takes one event in for a client of this thread: its JSON text and its flags. Returns its sequence number from

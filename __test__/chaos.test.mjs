@@ -120,20 +120,20 @@ describe('the judge', () => {
 });
 
 describe('a row in Rust', () => {
-  const row = { row: 'model', filter: 'spool_model', least: { sequences: 10 } };
+  const row = { row: 'simulation', filter: 'simulation', least: { sequences: 10 } };
   const judge = (figures, code = 0) =>
     judgeOutput(row, { code, stdout: `running 1 test\nchaos: ${JSON.stringify(figures)}\nok\n`, stderr: '' });
 
   test('passes with figures that are enough', () => {
-    const { status, figures, facts } = judge({ row: 'model', sequences: 10, lost: 0, seconds: 1.5 });
+    const { status, figures, facts } = judge({ row: 'simulation', sequences: 10, lost: 0, seconds: 1.5 });
     assert.deepEqual([status, figures.seconds, facts], ['passed', 1.5, ['sequences 10']]);
   });
 
   for (const [what, result] of [
-    ['when its test fails', judge({ row: 'model', sequences: 10 }, 101)],
+    ['when its test fails', judge({ row: 'simulation', sequences: 10 }, 101)],
     ['when there is no such test', judgeOutput(row, { code: 0, stdout: 'running 0 tests', stderr: '' })],
-    ['when it did less', judge({ row: 'model', sequences: 9 })],
-    ['when it lost something', judge({ row: 'model', sequences: 10, lost: 1 })],
+    ['when it did less', judge({ row: 'simulation', sequences: 9 })],
+    ['when it lost something', judge({ row: 'simulation', sequences: 10, lost: 1 })],
     ['when the figures are those of another', judge({ row: 'clock', sequences: 10 })],
   ]) {
     test(`fails ${what}`, () => {

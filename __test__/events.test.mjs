@@ -65,7 +65,7 @@ describe('type events', () => {
 
 describe('error', () => {
   test('is told once per event, not per batch, with a typed reason', async (t) => {
-    const { analytics } = await startPair(t, {}, { faults: [{ status: 401 }] });
+    const { analytics } = await startPair(t, {}, { faults: [{ status: 404 }] });
     const failures = failuresOf(analytics);
     const ids = trackMany(analytics, 3);
     await analytics.flush();
@@ -75,22 +75,22 @@ describe('error', () => {
       assert.ok(reason instanceof AnalyticsError && reason instanceof Error);
       assert.deepEqual(
         [reason.name, reason.code, reason.status, reason.attempts],
-        ['AnalyticsError', 'ERR_UNAUTHORIZED', 401, 1],
+        ['AnalyticsError', 'ERR_REJECTED', 404, 1],
       );
-      assert.match(reason.message, /^401 Unauthorized/);
+      assert.match(reason.message, /^404 Not Found/);
       assert.equal(ctx.failedDelivery().reason, reason);
       assert.equal(ctx.attempts, 1);
     }
   });
 
   test('without a listener throws nothing, and events are counted all the same', async (t) => {
-    const { analytics } = await startPair(t, {}, { faults: [{ status: 401 }] });
+    const { analytics } = await startPair(t, {}, { faults: [{ status: 404 }] });
     analytics.track(MINIMAL.track);
     assert.equal(analytics.track({ ...MINIMAL.track, properties: { a: 1n } }), false);
     analytics.emit('error', { code: 'unknown', reason: new Error('mine') });
     await analytics.flush();
     const { dropped, refused } = analytics.stats();
-    assert.deepEqual([dropped.unauthorized, refused.not_serializable], [1, 1]);
+    assert.deepEqual([dropped.rejected, refused.not_serializable], [1, 1]);
   });
 
   test('of a poison event costs exactly that event', async (t) => {

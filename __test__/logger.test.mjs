@@ -43,7 +43,7 @@ const LEVELS = ['error', 'warn', 'info', 'debug', 'trace'];
 
 /** One retry, one drop, one refusal, one failing listener. */
 async function exerciseAll(t, settings) {
-  const faults = [{ status: 500 }, { status: 401 }];
+  const faults = [{ status: 500 }, { status: 404 }];
   const { analytics, segment } = await startPair(t, settings, { faults });
   analytics.on('identify', () => {
     throw new Error('canary');
@@ -68,7 +68,7 @@ for (const [shape, make] of Object.entries(SHAPES)) {
       assert.deepEqual([retry.fields.reason, retry.fields.status, retry.fields.attempts], ['server', 500, 1]);
       assert.equal(typeof retry.fields.pause_ms, 'number');
       const drop = find('warn', /^segment: events dropped$/);
-      assert.deepEqual(drop.fields, { events: 1, reason: 'unauthorized', status: 401, attempts: 2 });
+      assert.deepEqual(drop.fields, { events: 1, reason: 'rejected', status: 404, attempts: 2 });
       assert.equal(find('warn', /^segment: A listener of identify failed\.$/).fields.error, 'Error');
       assert.equal(find('debug', /BigInt/).fields.code, 'ERR_NOT_SERIALIZABLE');
       assert.ok(find('debug', /^segment: batch delivered$/));
@@ -135,14 +135,14 @@ test('a logger keeps its this, private members too', async (t) => {
       this.#sink.push(message);
     }
   }
-  const { analytics } = await startPair(t, { logger: new Private() }, { faults: [{ status: 401 }] });
+  const { analytics } = await startPair(t, { logger: new Private() }, { faults: [{ status: 404 }] });
   analytics.track(MINIMAL.track);
   await analytics.flush();
   assert.deepEqual(lines, ['segment: events dropped']);
 });
 
 test('every client writes to its own logger', async (t) => {
-  const segment = await startSegment(t, { faults: [{ status: 401 }] });
+  const segment = await startSegment(t, { faults: [{ status: 404 }] });
   const heard = { a: [], b: [] };
   const pair = async (name) =>
     startPair(t, {
@@ -163,7 +163,7 @@ test('every client writes to its own logger', async (t) => {
 
 test('without a logger nothing is written, whatever happens', async (t) => {
   const segment = await startSegment(t, {
-    faults: [{ status: 500 }, { status: 401 }, { reset: 'after-body' }],
+    faults: [{ status: 500 }, { status: 404 }, { reset: 'after-body' }],
   });
   const program = async ({ Analytics: Client }, { host }) => {
     const analytics = new Client({ writeKey: 'k', host, logLevel: 'trace' });
@@ -192,7 +192,7 @@ test('without a logger nothing is written, whatever happens', async (t) => {
 });
 
 test('a Nest logger finds no stack where it looks for one in an error', async (t) => {
-  const server = await startOAuth(t, { answers: [{ status: 400 }] });
+  const server = await startOAuth(t, { answers: [{ status: 400, body: '{"error":"invalid_client"}' }] });
   const errors = [];
   const none = () => {};
   const logger = { log: none, warn: none, debug: none, verbose: none, error: (...args) => errors.push(args) };

@@ -6,7 +6,14 @@ import { inspect } from 'node:util';
 import { Analytics, FetchHTTPClient } from '@companion/segment';
 
 import { KEY, makeKey, startOAuth } from './support/authorization-server.mjs';
-import { KEY as WRITE_KEY, NEVER_MS, assertConserved, failuresOf, trackMany } from './support/clients.mjs';
+import {
+  KEY as WRITE_KEY,
+  MINIMAL,
+  NEVER_MS,
+  assertConserved,
+  failuresOf,
+  trackMany,
+} from './support/clients.mjs';
 
 /** Nothing leaves before it is asked to. */
 function startAnalytics(t, { host, oauthSettings }, { oauth, ...settings } = {}) {
@@ -100,35 +107,45 @@ describe('a token', () => {
     });
   }
 
-  test('that Segment goes on refusing ends the events, after one fresh one', async (t) => {
+  test('that Segment goes on refusing is told at once, after one fresh one, and what nobody waits for is kept', async (t) => {
     const server = await startOAuth(t, { refuse: () => 401 });
     const analytics = startAnalytics(t, server);
     const failures = failuresOf(analytics);
     trackMany(analytics, 2);
-    const { dropped } = await analytics.flush();
-    assert.equal(dropped.unauthorized, 2);
+    const { dropped, pending } = await analytics.flush();
+    assert.deepEqual([dropped.unauthorized, pending], [0, 2]);
     assert.deepEqual([server.tokenRequests.length, server.batches.length], [2, 2]);
     assert.deepEqual(
       failures.map(({ reason }) => [reason.code, reason.status]),
-      failures.map(() => ['ERR_UNAUTHORIZED', 401]),
+      [['ERR_UNAUTHORIZED', 401]],
     );
   });
 });
 
 describe('the authorization server', () => {
-  for (const status of [400, 401, 403, 415]) {
-    test(`that answers ${status} is not asked again, and everybody is told at once`, async (t) => {
-      const server = await startOAuth(t, {
-        answers: Array.from({ length: 5 }, () => ({ status, body: `{"error":"${status}"}` })),
-      });
+  for (const status of [400, 401, 403]) {
+    test(`that answers ${status} and knows no such client is not asked again and again, and everybody is told`, async (t) => {
+      const answer = { status, body: '{"error":"invalid_client"}' };
+      const server = await startOAuth(t, { answers: Array.from({ length: 5 }, () => answer) });
       const analytics = startAnalytics(t, server);
       const failures = failuresOf(analytics);
       trackMany(analytics, 2);
-      assert.equal((await analytics.flush()).dropped.unauthorized, 2);
-      assert.deepEqual([server.tokenRequests.length, server.batches.length], [1, 0]);
+      assert.deepEqual([(await analytics.flush()).pending, server.tokenRequests.length], [2, 1]);
       const [{ reason }] = failures;
-      assert.deepEqual([reason.code, reason.status], ['ERR_UNAUTHORIZED', status]);
+      assert.deepEqual([failures.length, reason.code, reason.status], [1, 'ERR_UNAUTHORIZED', status]);
       assert.match(reason.message, /the authorization server refused the OAuth client/);
+      const { code } = await analytics.deliver.track(MINIMAL.track).catch((error) => error);
+      assert.equal(code, 'ERR_UNAUTHORIZED', 'whoever waits hears it');
+      assert.equal(server.batches.length, 0);
+    });
+  }
+
+  for (const status of [400, 401, 403, 404, 413, 415, 422, 425, 431]) {
+    test(`that answers ${status} without an error of OAuth is asked again`, async (t) => {
+      const server = await startOAuth(t, { answers: [{ status }, { status, body: '<html>' }] });
+      const analytics = startAnalytics(t, server);
+      trackMany(analytics, 2);
+      assert.deepEqual([(await analytics.flush()).delivered, server.tokenRequests.length], [2, 3]);
     });
   }
 

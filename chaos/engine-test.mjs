@@ -40,7 +40,18 @@ const COLUMNS = new Set([
  */
 export async function runEngineTest(scene, test) {
   scene.progress(`the engine's test ${test.filter}`);
-  const args = ['test', '--release', '--locked', '--test', 'engine', test.filter, '--', '--nocapture'];
+  const features = ['--features', 'testing'];
+  const args = [
+    'test',
+    '--release',
+    '--locked',
+    ...features,
+    '--test',
+    'engine',
+    test.filter,
+    '--',
+    '--nocapture',
+  ];
   const child = spawn('cargo', args, {
     cwd: ROOT,
     env: { ...process.env, ...test.environment },

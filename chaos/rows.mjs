@@ -19,7 +19,7 @@ export const ROWS = [
   'sigkill-spool',
   'sigkill-analytics-node',
   'log-alone',
-  'model',
+  'simulation',
   'flip-and-truncate',
   'disk-full',
   'cluster',

@@ -4,25 +4,36 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
-use tracing::Instrument as _;
+use serde_json::json;
+use tokio::sync::Notify;
 
-use crate::config::Config;
+use crate::config::{Config, Durability};
 use crate::delivery::clock::{Clock, SystemClock};
+use crate::delivery::driver::{self, Driver};
+use crate::delivery::encode::Encoder;
 use crate::delivery::engine;
-use crate::delivery::notice::Observer;
-use crate::delivery::shared::Shared;
+use crate::delivery::gate::{Gate, signed_milliseconds};
+use crate::delivery::notice::{Level, Notice, Observer};
+use crate::delivery::snapshot::Snapshot;
 use crate::delivery::transport::Ways;
-use crate::delivery::worker;
+use crate::delivery::worker::{Moment, Worker};
 use crate::error::Error;
 use crate::event::{EventType, Parts, Seal};
 use crate::queue::Tracking;
+use crate::queue::spool::Settings;
 use crate::queue::spool::disk::{Disk, SystemDisk};
+use crate::queue::spool::maintenance::Maintenance;
+use crate::queue::spool::survey::since_1970;
+use crate::queue::spool::tail::Tail;
 use crate::stats::{Refusal, Stats};
 
 /// One source of events. Dropping it sends what is left and then ends its worker.
-#[derive(Debug)]
 pub struct Client {
-    shared: Arc<Shared>,
+    config: Arc<Config>,
+    gate: Arc<Gate>,
+    snapshot: Arc<Snapshot>,
+    clock: Arc<dyn Clock>,
+    observer: Arc<dyn Observer>,
     seal: Seal,
 }
 
@@ -42,6 +53,16 @@ impl Default for Environment {
     }
 }
 
+/// A client before anything drives it.
+pub struct Undriven {
+    /// The handle.
+    pub client: Client,
+    /// Its state machine.
+    pub worker: Worker,
+    /// What can wait on its disk, with a spool.
+    pub maintenance: Option<Maintenance>,
+}
+
 impl Client {
     /// Starts a client; its worker runs on the engine's thread.
     ///
@@ -52,14 +73,57 @@ impl Client {
         environment: Environment,
         observer: Arc<dyn Observer>,
         ways: impl Into<Ways>,
-        name: u32,
     ) -> Result<Self, Error> {
+        let ways = ways.into();
+        let wake = Arc::new(Notify::new());
+        let waking = Arc::clone(&wake);
+        let wakes = Box::new(move || waking.notify_one());
+        let compresses = ways.batches.compresses();
+        let clock = Arc::clone(&environment.clock);
+        let undriven = Self::undriven(config, environment, Arc::clone(&observer), compresses, wakes);
+        let Undriven { client, worker, maintenance } = undriven;
+        let config = Arc::clone(&client.config);
+        engine::spawn(driver::run(Driver { worker, config, wake, observer, clock, ways, maintenance }))?;
+        Ok(client)
+    }
+
+    /// A client that something else than the engine drives. `wake` is called when its worker has something to look at.
+    #[must_use]
+    pub fn undriven(
+        config: Config,
+        environment: Environment,
+        observer: Arc<dyn Observer>,
+        compresses: bool,
+        wake: Box<dyn Fn() + Send + Sync>,
+    ) -> Undriven {
+        let Environment { clock, mut generator, disk } = environment;
+        let config = Arc::new(config);
+        let now = Moment { elapsed: clock.elapsed(), wall: clock.wall() };
+        // A client that sends nothing has no spool: what it would take over, it could only throw away.
+        let settings = config
+            .spool
+            .as_ref()
+            .filter(|_| !config.disable)
+            .map(|spool| Arc::new(Settings::new(spool, &config.write_key)));
+        let epoch = since_1970(now.wall).saturating_sub(signed_milliseconds(now.elapsed));
+        let tail = settings.as_ref().map(|settings| {
+            Tail::open(Arc::clone(settings), Arc::clone(&disk), generator.fork(), epoch, now.elapsed)
+        });
+        let maintenance = settings.map(|settings| Maintenance::new(settings, disk, generator.fork()));
+        let gate = Arc::new(Gate::new(&config, tail, wake));
+        let snapshot = Arc::new(Snapshot::default());
+        let envelope = Encoder::new(Some(&config.write_key)).envelope_length();
+        let worker = Worker::new(
+            Arc::clone(&config),
+            Arc::clone(&gate),
+            Arc::clone(&snapshot),
+            generator,
+            now,
+            envelope,
+            compresses,
+        );
         let seal = Seal::new(&config.node_version);
-        let span = tracing::error_span!("client", name);
-        let Environment { clock, generator, disk } = environment;
-        let shared = Arc::new(Shared::new(config, clock, generator, disk, observer, span.clone()));
-        engine::spawn(worker::run(Arc::clone(&shared), ways.into()).instrument(span))?;
-        Ok(Self { shared, seal })
+        Undriven { client: Self { config, gate, snapshot, clock, observer, seal }, worker, maintenance }
     }
 
     /// Takes one event in: its text as `JSON.stringify` wrote it. Returns its place in the order of
@@ -74,59 +138,92 @@ impl Client {
         parts: Parts,
         tracking: Tracking,
     ) -> Result<u64, Refusal> {
-        let sealed = self
-            .seal
-            .seal(text, event_type, parts, self.shared.clock.wall())
-            .map_err(|reason| self.shared.refuse(reason))?;
-        self.shared.accept(sealed, tracking)
+        let mut is_sealed = false;
+        let accepted = self.seal.seal(text, event_type, parts, self.clock.wall(), |event| {
+            is_sealed = true;
+            self.gate.accept(event, tracking, self.clock.elapsed())
+        });
+        // The gate counts what it refuses itself.
+        if let (Err(reason), false) = (&accepted, is_sealed) {
+            self.refuse(*reason);
+        }
+        accepted
     }
 
-    /// Counts a call that never became a text.
+    /// Counts a call that never became an event.
     #[allow(clippy::must_use_candidate, reason = "it hands back its argument for convenience")]
     pub fn refuse(&self, reason: Refusal) -> Refusal {
-        self.shared.refuse(reason)
+        if self.observer.interest().log_level >= Level::Debug as u8 {
+            let fields = [("reason".to_owned(), json!(format!("{reason:?}")))].into_iter().collect();
+            self.observer.notify(Notice::Log { level: Level::Debug, message: "event refused", fields });
+        }
+        self.gate.refuse(reason)
     }
 
     /// Sends everything accepted so far without waiting for thresholds; the observer hears the report under
     /// this id. With `closes`, nothing is accepted any more, and what the timeout leaves over is handed back.
     pub fn flush(&self, id: u32, timeout: Option<Duration>, closes: bool) {
-        self.shared.flush(id, timeout, closes);
+        self.gate.flush(id, timeout, closes, self.clock.elapsed());
     }
 
     /// Accepts nothing more and sends what is left.
     pub fn close(&self) {
-        self.shared.close();
+        self.gate.close();
+    }
+
+    /// Makes the worker look around: something that it had to wait for may be there.
+    pub fn wake(&self) {
+        self.gate.wake();
+    }
+
+    /// Begins a way out of the process: everything is sent now. Returns its ticket.
+    #[must_use]
+    pub fn begin_drain(&self, timeout: Duration) -> u64 {
+        self.gate.drain(timeout, self.clock.elapsed())
     }
 
     /// Blocks the calling thread until nothing is pending or the time is up; returns what still is. For ways
     /// out of the process only.
     #[must_use]
-    pub fn drain(&self, timeout: Duration) -> u64 {
-        self.shared.drain(timeout)
+    pub fn end_drain(&self, ticket: u64, timeout: Duration) -> u64 {
+        self.snapshot.wait_for_drain(ticket, timeout);
+        self.stats().pending
     }
 
-    /// Whether an event is as safe on disk as `durability` promises; `None` while that is being seen to.
+    /// Whether an event that was just accepted is as safe on disk as `durability` promises; `None` while that is being
+    /// seen to.
     #[must_use]
     pub fn is_persisted(&self, sequence: u64) -> Option<bool> {
-        self.shared.is_persisted(sequence)
+        let is_written = self.gate.lock().tail.as_ref().is_some_and(|tail| tail.is_written(sequence));
+        let durability = self.config.spool.as_ref().map(|spool| spool.durability).unwrap_or_default();
+        if !is_written {
+            return Some(false);
+        }
+        (durability == Durability::Process || self.snapshot.read().synced_up_to >= sequence).then_some(true)
     }
 
     /// The counters as they are now.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.shared.stats()
+        self.snapshot.stats(&self.gate, self.clock.elapsed())
     }
 
     /// Bytes that its queue may hold.
     #[must_use]
     pub fn max_queue_bytes(&self) -> usize {
-        self.shared.config.max_queue_bytes
+        self.config.max_queue_bytes
     }
 
     /// How long a way out of the process may wait.
     #[must_use]
     pub fn exit_timeout(&self) -> Duration {
-        self.shared.config.exit_timeout
+        self.config.exit_timeout
+    }
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Client").field("config", &self.config).finish_non_exhaustive()
     }
 }
 

@@ -4,7 +4,8 @@
 
 use std::fmt;
 
-/// What went wrong. The codes are part of the public API and never change.
+/// What went wrong in here; JavaScript has kinds of its own for events it refuses. The codes are part of the public API and
+/// never change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -12,12 +13,6 @@ pub enum ErrorKind {
     WriteKeyMissing,
     /// An option is unknown, of the wrong type or out of bounds.
     OptionInvalid,
-    /// The event has the wrong shape.
-    Validation,
-    /// The event can't be written as JSON, or nests too deeply.
-    NotSerializable,
-    /// The event is over 32 KiB of UTF-8.
-    EventTooLarge,
     /// The queue holds `maxQueueBytes` already.
     QueueFull,
     /// The client was closed.
@@ -42,6 +37,8 @@ pub enum ErrorKind {
     Spool,
     /// The machine refused a thread or a socket.
     Resources,
+    /// The engine itself failed.
+    Internal,
 }
 
 impl ErrorKind {
@@ -51,9 +48,6 @@ impl ErrorKind {
         match self {
             Self::WriteKeyMissing => "ERR_WRITE_KEY_MISSING",
             Self::OptionInvalid => "ERR_OPTION_INVALID",
-            Self::Validation => "ERR_VALIDATION",
-            Self::NotSerializable => "ERR_NOT_SERIALIZABLE",
-            Self::EventTooLarge => "ERR_EVENT_TOO_LARGE",
             Self::QueueFull => "ERR_QUEUE_FULL",
             Self::Closed => "ERR_CLOSED",
             Self::Rejected => "ERR_REJECTED",
@@ -66,6 +60,7 @@ impl ErrorKind {
             Self::Expired => "ERR_EXPIRED",
             Self::Spool => "ERR_SPOOL",
             Self::Resources => "ERR_RESOURCES",
+            Self::Internal => "ERR_INTERNAL",
         }
     }
 }

@@ -89,21 +89,39 @@ impl Seal {
         }
     }
 
-    /// Makes the event as it will be sent: the id and the time are fixed here, for every attempt.
+    /// Makes the event as it will be sent, in pieces: the id and the time are fixed here, for every attempt.
     ///
     /// # Errors
     /// Why the event can't be sent; nothing was kept.
-    pub fn seal(
+    pub fn seal<T>(
         &self,
         text: &[u8],
         event_type: EventType,
         parts: Parts,
         now: SystemTime,
-    ) -> Result<Box<[u8]>, Refusal> {
-        let inner = inner(text, parts).ok_or(Refusal::Malformed)?;
-        if too_deep(text) {
+        accept: impl FnOnce(&Sealed<'_>) -> Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
+        let marks = Marks::of(text);
+        if marks.may_be_too_deep && depth(text) > MAX_DEPTH {
             return Err(Refusal::TooDeep);
         }
+        if marks.may_have_surrogates {
+            let mut mended = text.to_vec();
+            mend_lone_surrogates(&mut mended);
+            return self.splice(&mended, event_type, parts, now, accept);
+        }
+        self.splice(text, event_type, parts, now, accept)
+    }
+
+    fn splice<T>(
+        &self,
+        text: &[u8],
+        event_type: EventType,
+        parts: Parts,
+        now: SystemTime,
+        accept: impl FnOnce(&Sealed<'_>) -> Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
+        let inner = inner(text, parts).ok_or(Refusal::Malformed)?;
         let mut head = Head::new();
         head.push(b"{");
         if !parts.message_id {
@@ -127,7 +145,7 @@ impl Seal {
             (false, _) => br#","context":{"#,
         };
         // `context` must stay last until the library is in it.
-        let pieces = [
+        let sealed = Sealed::of([
             head.bytes(),
             integrations,
             separator,
@@ -135,17 +153,34 @@ impl Seal {
             before_library,
             self.library.as_bytes(),
             self.metadata.as_bytes(),
-        ];
-        let size = pieces.iter().map(|piece| piece.len()).sum();
-        if size > MAX_EVENT_BYTES {
-            return Err(Refusal::TooLarge);
-        }
-        let mut sealed = Vec::with_capacity(size);
-        for piece in pieces {
-            sealed.extend_from_slice(piece);
-        }
-        mend_lone_surrogates(&mut sealed);
-        Ok(sealed.into_boxed_slice())
+        ]);
+        if sealed.len() > MAX_EVENT_BYTES { Err(Refusal::TooLarge) } else { accept(&sealed) }
+    }
+}
+
+/// An event as it will be sent, in pieces that are not put together yet.
+#[derive(Clone, Copy, Debug)]
+#[allow(clippy::len_without_is_empty, reason = "an event is never empty")]
+pub struct Sealed<'a> {
+    pieces: [&'a [u8]; 7],
+    length: usize,
+}
+
+impl<'a> Sealed<'a> {
+    fn of(pieces: [&'a [u8]; 7]) -> Self {
+        Self { pieces, length: pieces.iter().map(|piece| piece.len()).sum() }
+    }
+
+    /// The pieces, in order.
+    #[must_use]
+    pub const fn pieces(&self) -> &[&'a [u8]] {
+        &self.pieces
+    }
+
+    /// Bytes.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.length
     }
 }
 
@@ -178,14 +213,34 @@ impl Head {
     }
 }
 
-/// Whether the text nests beyond [`MAX_DEPTH`].
-fn too_deep(text: &[u8]) -> bool {
-    // Almost no event has that many brackets, so the walk is rare.
-    // In pieces that a byte can count, so that the compiler counts many bytes at once.
-    let count = |piece: &[u8]| piece.iter().map(|&byte| u8::from(byte == b'{' || byte == b'[')).sum::<u8>();
-    let brackets: usize = text.chunks(255).map(|piece| usize::from(count(piece))).sum();
-    brackets > MAX_DEPTH && depth(text) > MAX_DEPTH
+/// What one look at a text tells of it. Almost no event has that many brackets, or a backslash, so that the walks which
+/// know what a string is are rare.
+struct Marks {
+    may_be_too_deep: bool,
+    may_have_surrogates: bool,
 }
+
+impl Marks {
+    fn of(text: &[u8]) -> Self {
+        // In pieces that a byte can count, so that the compiler counts many bytes at once.
+        let (mut brackets, mut has_backslash) = (0, false);
+        for piece in text.chunks(255) {
+            let (mut count, mut backslash) = (0_u8, false);
+            for &byte in piece {
+                count += u8::from(byte | 0x20 == b'{');
+                backslash |= byte == b'\\';
+            }
+            brackets += usize::from(count);
+            has_backslash |= backslash;
+        }
+        Self {
+            may_be_too_deep: brackets > MAX_DEPTH,
+            may_have_surrogates: has_backslash && ESCAPE.find(text).is_some(),
+        }
+    }
+}
+
+static ESCAPE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(br"\ud"));
 
 fn depth(text: &[u8]) -> usize {
     let (mut depth, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
@@ -208,7 +263,6 @@ fn depth(text: &[u8]) -> usize {
 /// `JSON.stringify` writes a lone surrogate as an escape such as `\ud800`, which strict parsers refuse with
 /// the whole batch. It becomes U+FFFD, as in every UTF-8 encoder. Pairs never appear as escapes.
 fn mend_lone_surrogates(json: &mut [u8]) {
-    static ESCAPE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(br"\ud"));
     let mut from = 0;
     while let Some(found) = json.get(from..).and_then(|rest| ESCAPE.find(rest)) {
         let at = from + found;
@@ -258,8 +312,13 @@ mod tests {
     const NOW: SystemTime = UNIX_EPOCH;
 
     fn seal(text: &str, parts: Parts) -> Result<serde_json::Value, Refusal> {
-        let sealed = Seal::new("20.19.0").seal(text.as_bytes(), EventType::Track, parts, NOW)?;
+        let sealed = sealed(text, parts)?;
         Ok(serde_json::from_slice(&sealed).expect("sealed events are JSON"))
+    }
+
+    fn sealed(text: &str, parts: Parts) -> Result<Vec<u8>, Refusal> {
+        let whole = |sealed: &Sealed<'_>| Ok(sealed.pieces().concat());
+        Seal::new("20.19.0").seal(text.as_bytes(), EventType::Track, parts, NOW, whole)
     }
 
     #[test]
@@ -288,8 +347,7 @@ mod tests {
     fn what_the_caller_gave_is_not_added_again() {
         let parts = Parts { message_id: true, timestamp: true, integrations: true, ..Parts::default() };
         let text = r#"{"messageId":"m","timestamp":"t","integrations":{"All":false}}"#;
-        let sealed = Seal::new("20").seal(text.as_bytes(), EventType::Page, parts, NOW).unwrap();
-        let sealed = String::from_utf8(sealed.into_vec()).unwrap();
+        let sealed = String::from_utf8(sealed(text, parts).unwrap()).unwrap();
         for member in ["messageId", "timestamp", "integrations"] {
             assert_eq!(sealed.matches(member).count(), 1, "{sealed}");
         }
@@ -297,8 +355,7 @@ mod tests {
 
     #[test]
     fn the_limit_is_exact_on_the_final_bytes() {
-        let overhead =
-            Seal::new("20.19.0").seal(br#"{"e":""}"#, EventType::Track, Parts::default(), NOW).unwrap().len();
+        let overhead = sealed(r#"{"e":""}"#, Parts::default()).unwrap().len();
         let padded = |bytes: usize| format!(r#"{{"e":"{}"}}"#, "x".repeat(bytes));
         assert!(seal(&padded(MAX_EVENT_BYTES - overhead), Parts::default()).is_ok());
         assert_eq!(seal(&padded(MAX_EVENT_BYTES - overhead + 1), Parts::default()), Err(Refusal::TooLarge));

@@ -3,24 +3,52 @@
 //! ```text
 //! binding -> client -> delivery -> queue -> event -> { stats, config } -> error
 //! ```
-//! Imports run downwards only. [`client::Client`] is the way in, [`delivery::notice::Observer`] the way out;
+//! Imports run downwards only. `client::Client` is the way in, `delivery::notice::Observer` the way out;
 //! `binding` is the only code that knows Node.
 
-pub mod aws;
+mod aws;
 #[cfg_attr(test, allow(dead_code, reason = "a test binary exports nothing to Node"))]
 mod binding;
-pub mod client;
-pub mod commercetools;
-pub mod config;
-pub mod delivery;
-pub mod error;
-pub mod event;
+mod client;
+mod commercetools;
+mod config;
+mod delivery;
+mod error;
+mod event;
 mod lenient;
-pub mod queue;
-pub mod stats;
+mod queue;
+mod stats;
+mod sync;
 
-pub use client::{Client, Environment};
-pub use config::{Config, Options};
-pub use error::{Error, ErrorKind};
-pub use event::{EventType, Parts};
-pub use stats::{DropReason, Refusal, Stats};
+/// What tests in `tests/`, `fuzz/` and `benches` reach. Not part of the addon.
+#[cfg(feature = "testing")]
+#[allow(missing_docs, reason = "documented where it is defined")]
+pub mod testing {
+    pub use crate::aws::unwrap;
+    pub use crate::client::{Client, Environment, Undriven};
+    pub use crate::commercetools::{Identify, Parsed, UserId, read, read_customer};
+    pub use crate::config::{
+        Config, Durability, MAX_BATCH_BYTES, OAuthOptions, Options, Overflow, Secret, SpoolConfig,
+        SpoolOptions,
+    };
+    pub use crate::delivery::clock::{Clock, Pause, SystemClock};
+    pub use crate::delivery::encode::{Body, Encoder};
+    pub use crate::delivery::engine;
+    pub use crate::delivery::notice::{Interest, Level, Notice, Observer, Report};
+    pub use crate::delivery::transport::callback::CallbackTransport;
+    pub use crate::delivery::transport::http::HttpTransport;
+    pub use crate::delivery::transport::{Answer, Failure, Request, Response, Transport, Ways};
+    pub use crate::delivery::worker::{Attempt, Input, Moment, Output, Worker};
+    pub use crate::error::{Error, ErrorKind};
+    pub use crate::event::{EventType, Parts};
+    pub use crate::queue::spool::Settings;
+    pub use crate::queue::spool::disk::{Disk, Item, LOCK_FILE, Lock, LogFile, SystemDisk};
+    pub use crate::queue::spool::extents::Settled;
+    pub use crate::queue::spool::jobs::{Chore, Done, Job};
+    pub use crate::queue::spool::maintenance::Maintenance;
+    pub use crate::queue::spool::record::Acknowledgement;
+    pub use crate::queue::spool::recovery::{Examined, Recovery};
+    pub use crate::queue::spool::tail::Tail;
+    pub use crate::queue::{Place, Tracking};
+    pub use crate::stats::{DropReason, Refusal, SpoolState, Stats};
+}

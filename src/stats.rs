@@ -81,6 +81,21 @@ pub enum DropReason {
 }
 
 impl DropReason {
+    /// All reasons.
+    pub const ALL: [Self; 11] = [
+        Self::Rejected,
+        Self::Unauthorized,
+        Self::RateLimited,
+        Self::Server,
+        Self::Network,
+        Self::Timeout,
+        Self::Redirect,
+        Self::QueueFull,
+        Self::Expired,
+        Self::SpoolDamaged,
+        Self::Unflushed,
+    ];
+
     /// The key in `dropped`.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -192,13 +207,16 @@ impl Stats {
         }
     }
 
-    /// Counts one call that was not accepted.
-    pub fn count_refused(&mut self, reason: Refusal) {
-        *self.refused.entry(reason.name()).or_default() += 1;
+    /// Counts calls that were not accepted.
+    pub fn count_refused(&mut self, reason: Refusal, calls: u64) {
+        if calls > 0 {
+            *self.refused.entry(reason.name()).or_default() += calls;
+        }
     }
 
     /// Whether the conservation identity holds.
     #[must_use]
+    #[cfg(any(test, feature = "testing"))]
     pub fn balanced(&self) -> bool {
         self.accepted == self.delivered + self.dropped.values().sum::<u64>() + self.spooled + self.pending
     }

@@ -1,11 +1,7 @@
 //! Bytes, events and requests stay within their bounds, and every count is exact.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
-
-use companion_segment::config::MAX_BATCH_BYTES;
-use companion_segment::{Options, Refusal};
+use companion_segment::testing::MAX_BATCH_BYTES;
+use companion_segment::testing::{Options, Refusal};
 
 use crate::support::{Harness, Reply, Server, options};
 
@@ -90,14 +86,7 @@ fn an_explicit_flush_at_caps_every_request() {
 
 #[test]
 fn at_most_max_concurrent_requests_at_once() {
-    let (open, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-    let (opened, peak) = (Arc::clone(&open), Arc::clone(&most));
-    let server = Server::start(move |_, _| {
-        peak.fetch_max(opened.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-        std::thread::sleep(Duration::from_millis(2));
-        opened.fetch_sub(1, Ordering::SeqCst);
-        Reply::Status(200)
-    });
+    let server = Server::replying([]);
     let harness = Harness::start(Options {
         flush_at: Some(5.0),
         max_concurrent_requests: Some(3.0),
@@ -106,7 +95,7 @@ fn at_most_max_concurrent_requests_at_once() {
     harness.track_many(500);
     harness.flush();
     assert_eq!(harness.stats().delivered, 500);
-    assert!(most.load(Ordering::SeqCst) <= 3 && server.connections() <= 3);
+    assert_eq!(harness.world().nodes[0].most_under_way, 3);
 }
 
 #[test]
@@ -116,9 +105,8 @@ fn batches_leave_by_themselves_at_flush_at_and_at_flush_interval() {
     by_count.track_many(15);
     let by_time = Harness::start(Options { flush_interval: Some(1.0), ..options(&server.url) });
     by_time.track_many(1);
-    while by_count.stats().delivered < 15 || by_time.stats().delivered < 1 {
-        std::thread::yield_now();
-    }
+    by_count.wait_until(|stats| stats.delivered == 15);
+    by_time.wait_until(|stats| stats.delivered == 1);
     assert_eq!(server.requests().len(), 2);
 }
 

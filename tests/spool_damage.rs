@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
-use companion_segment::config::Secret;
+use companion_segment::testing::Secret;
 
 use crate::support::disk::SimulatedDisk;
 use crate::support::spool::{Life, Setup};
@@ -18,10 +18,9 @@ fn small_spool(setup: &Setup) -> SimulatedDisk {
     let disk = SimulatedDisk::default();
     let mut life = Life::begin(Arc::new(disk.clone()), setup);
     for id in 1..=EVENTS {
-        assert!(life.append(id, false));
+        assert!(life.append(id));
     }
-    life.settle(0, usize::try_from(SETTLED).unwrap());
-    life.tidy();
+    life.settle(usize::try_from(SETTLED).unwrap());
     disk.kill();
     disk
 }

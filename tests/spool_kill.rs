@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use companion_segment::queue::spool::disk::SystemDisk;
+use companion_segment::testing::SystemDisk;
 use fastrand::Rng;
 
 use crate::support::spool::{Life, Setup};
@@ -21,7 +21,7 @@ fn write_for_ever(directory: &Path) {
     let mut notes = OpenOptions::new().append(true).create(true).open(directory.join("notes")).unwrap();
     let first = u64::from(std::process::id()) << 32;
     for id in first.. {
-        assert!(life.append(id, false));
+        assert!(life.append(id));
         notes.write_all(&id.to_le_bytes()).unwrap();
     }
 }

@@ -1,6 +1,7 @@
 /** The face: the API that users of analytics-node know, on top of an engine that works off this thread. */
 import { randomUUID } from 'node:crypto';
 
+import { apart } from './apart.js';
 import type { AnalyticsEvents, Callback, CloseAndFlushParams, Deliver, FlushParams } from './api.js';
 import { Context } from './context.js';
 import { deliverThrough, Persistence } from './deliver.js';
@@ -447,7 +448,7 @@ export class Analytics extends Emitter<AnalyticsEvents> {
   }
 
   #readMail(): void {
-    for (const notice of JSON.parse(this.#engine.takeMail()) as Notice[]) this.#read(notice);
+    for (const notice of JSON.parse(this.#engine.takeMail()) as Notice[]) apart(() => this.#read(notice));
   }
 
   #read(notice: Notice): void {
@@ -455,14 +456,14 @@ export class Analytics extends Emitter<AnalyticsEvents> {
       case 'delivered':
         for (const [sequence, event] of notice.events) {
           const settlement = this.#settle(sequence);
-          this.#succeed(this.#contextOf(event, notice.attempts, settlement), settlement);
+          apart(() => this.#succeed(this.#contextOf(event, notice.attempts, settlement), settlement));
         }
         return;
       case 'dropped':
         for (const [sequence, event] of notice.events) {
           const settlement = this.#settle(sequence);
           const context = this.#contextOf(event, notice.cause.attempts, settlement);
-          this.#fail(errorOf(notice.cause), context, settlement);
+          apart(() => this.#fail(errorOf(notice.cause), context, settlement));
         }
         return;
       case 'kept':
@@ -470,7 +471,7 @@ export class Analytics extends Emitter<AnalyticsEvents> {
           const settlement = this.#settle(sequence);
           const context = this.#contextOf(event, 0, settlement);
           context.setFailedDelivery({ reason: keptError() });
-          settlement?.failed(keptError(), context);
+          apart(() => settlement?.failed(keptError(), context));
         }
         return;
       case 'persisted':
@@ -480,8 +481,13 @@ export class Analytics extends Emitter<AnalyticsEvents> {
         const reason = new AnalyticsError(notice.code as ErrorCode, notice.message, details);
         return void this.emit('error', { code: 'unknown', reason });
       }
+      case 'unflushed':
+        return this.#flushes.leftOver(notice);
       case 'flushed':
         return this.#flushes.ended(notice);
+      case 'more':
+        // Others have their turn of the event loop first.
+        return void setImmediate(() => this.#readMail());
       case 'request':
         this.emit('http_request', {
           url: notice.url,
@@ -542,7 +548,7 @@ export class Analytics extends Emitter<AnalyticsEvents> {
       exitTimeout: () => engine.exitTimeout(),
       flush: (options) => this.flush(options),
       // The application's own client can't run any more once the loop has ended.
-      drain: (timeoutMs) => void engine.drain(usesCallback ? 0 : timeoutMs),
+      handle: usesCallback ? 0 : engine.handle(),
     };
   }
 }

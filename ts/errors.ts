@@ -19,6 +19,7 @@ export type ErrorCode =
   | 'ERR_EXPIRED'
   | 'ERR_SPOOL'
   | 'ERR_RESOURCES'
+  | 'ERR_INTERNAL'
   | 'ERR_ADDON';
 
 /** Facts that some errors carry. */

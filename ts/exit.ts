@@ -5,6 +5,8 @@
  * client delays nothing.
  */
 
+import { drainClients } from './native.js';
+
 /** A client that may have something to deliver. */
 export interface Departing {
   /** Events whose fate is open, or not yet known to whoever waits for it. 0: there is nothing to do. */
@@ -13,8 +15,8 @@ export interface Departing {
   exitTimeout(): number;
   /** Delivers with the event loop running. */
   flush(options: { timeout: number }): Promise<unknown>;
-  /** Delivers with the event loop blocked. */
-  drain(timeoutMs: number): void;
+  /** The engine's number of it; 0 for one that can't deliver with the event loop blocked. */
+  readonly handle: number;
 }
 
 const clients = new Set<WeakRef<Departing>>();
@@ -97,17 +99,13 @@ function flushOnce(client: Departing): Promise<unknown> {
   return flushed.finally(() => waitedFor.set(client, client.pending()));
 }
 
+/** Waits for all at once, however many they are. */
 function drainAll(): void {
-  const waiting = departing();
-  const deadline = performance.now() + Math.max(0, ...waiting.map((client) => client.exitTimeout()));
-  for (const client of waiting) {
-    const left = waitedFor.get(client) === client.pending() ? 0 : deadline - performance.now();
-    client.drain(Math.max(0, left));
-  }
-  leaveNothingBehind();
+  const waiting = departing().filter((client) => waitedFor.get(client) !== client.pending());
+  drainClients(waiting.map((client) => client.handle));
 }
 
 /** Even an idle client may have an empty directory of its own in a spool. */
 function leaveNothingBehind(): void {
-  for (const client of known()) if (client.pending() === 0) client.drain(0);
+  drainClients([]);
 }

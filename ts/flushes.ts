@@ -10,6 +10,8 @@ const LONGEST_TIMER_MS = 2_147_483_647;
 export class Flushes {
   readonly #engine: Engine;
   readonly #open = new Map<number, (report: DeliveryReport) => void>();
+  /** What flushes that close have left over, as far as it was told. */
+  readonly #unflushed = new Map<number, SegmentEvent[]>();
   #last = 0;
 
   constructor(engine: Engine) {
@@ -26,12 +28,20 @@ export class Flushes {
     });
   }
 
+  /** The engine hands back events. */
+  leftOver({ id, events }: Extract<Notice, { type: 'unflushed' }>): void {
+    const unflushed = this.#unflushed.get(id) ?? [];
+    for (const [, event] of events) unflushed.push(event as unknown as SegmentEvent);
+    this.#unflushed.set(id, unflushed);
+  }
+
   /** The engine has ended one. */
-  ended(notice: Extract<Notice, { type: 'flushed' }>): void {
-    const resolve = this.#open.get(notice.id);
-    this.#open.delete(notice.id);
-    const unflushed = notice.unflushed as unknown as SegmentEvent[];
-    resolve?.(reportOf(notice.stats, notice.durationMs, unflushed));
+  ended({ id, stats, durationMs }: Extract<Notice, { type: 'flushed' }>): void {
+    const resolve = this.#open.get(id);
+    const unflushed = this.#unflushed.get(id) ?? [];
+    this.#open.delete(id);
+    this.#unflushed.delete(id);
+    resolve?.(reportOf(stats, durationMs, unflushed));
   }
 }
 

@@ -5,6 +5,7 @@ import { loadAddon } from './addon.js';
 const {
   NativeClient,
   checkOptions,
+  drainClients,
   enqueue,
   exportSegment,
   identifyCustomer,
@@ -64,8 +65,6 @@ export interface Engine {
   refuse(reason: number): void;
   /** Its report comes as mail; a negative timeout means none. */
   flush(id: number, timeoutMs: number, closes: boolean): void;
-  /** Blocks this thread until nothing is pending or the time is up; returns what still is. */
-  drain(timeoutMs: number): number;
   /** Milliseconds that a way out of the process may wait. */
   exitTimeout(): number;
   /** Bytes that the queue may hold. */
@@ -76,7 +75,7 @@ export interface Engine {
   setInterest(bits: number): void;
   /** The next request goes over a new connection. */
   reconnect(): void;
-  /** A JSON array of {@link Notice}. */
+  /** A JSON array of {@link Notice}, as much as one turn of the event loop has time for. */
   takeMail(): string;
   answer(number: number, status: number, headers: string, timedOut: boolean, body?: string): void;
 }
@@ -108,7 +107,9 @@ export interface Cause {
 export type Notice =
   | { type: 'delivered'; attempts: number; events: NumberedOrKnown[] }
   | { type: 'dropped'; cause: Cause; events: Numbered[] }
-  | { type: 'flushed'; id: number; durationMs: number; stats: object; unflushed: Record<string, unknown>[] }
+  /** Part of what the flush of this id, which is told of next, has left over. */
+  | { type: 'unflushed'; id: number; events: Numbered[] }
+  | { type: 'flushed'; id: number; durationMs: number; stats: object }
   | { type: 'request'; url: string; headers: Record<string, string>; body: string }
   | { type: 'response'; url: string; status: number; headers: Record<string, string>; body: string }
   | {
@@ -124,7 +125,9 @@ export type Notice =
   | { type: 'kept'; events: Numbered[] }
   | { type: 'persisted'; persisted: boolean; upTo: number }
   | { type: 'trouble'; code: string; message: string; status: number | null }
-  | { type: 'drained' };
+  | { type: 'drained' }
+  /** There is more mail. */
+  | { type: 'more' };
 
 /** The native engine. */
 class NativeEngine extends NativeClient implements Engine {
@@ -143,6 +146,7 @@ export const startNative: StartEngine = (...settings) => new NativeEngine(...set
 
 export {
   checkOptions,
+  drainClients,
   exportSegment,
   identifyCustomer,
   identifyNotification,

@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use companion_segment::commercetools::{Identify, Parsed, UserId, read, read_customer};
+use companion_segment::testing::{Identify, Parsed, UserId, read, read_customer};
 use libfuzzer_sys::fuzz_target;
 use serde::Serialize;
 

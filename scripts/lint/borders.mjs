@@ -4,6 +4,7 @@ import { expectNothing, textFiles } from './files.mjs';
 /** Modules of the engine from the ground up. One may use those before it. */
 const LAYERS = [
   'error',
+  'sync',
   'config',
   'stats',
   'event',
@@ -15,6 +16,44 @@ const LAYERS = [
   'client',
   'binding',
 ];
+/** The same inside modules that have rooms of their own; what is named by none of them is a room's own affair. */
+const ROOMS = {
+  'src/delivery': [
+    'dead_letter',
+    'notice',
+    'clock',
+    'retry',
+    'transport',
+    'batch',
+    'encode',
+    'oauth',
+    'gate',
+    'snapshot',
+    'worker',
+    'driver',
+    'engine',
+  ],
+  'src/queue/spool': [
+    'record',
+    'cipher',
+    'disk',
+    'lease',
+    'reader',
+    'survey',
+    'settings',
+    'writer',
+    'commit',
+    'backlog',
+    'extents',
+    'dead_letters',
+    'tail',
+    'jobs',
+    'reading',
+    'inspect',
+    'maintenance',
+    'recovery',
+  ],
+};
 /** Modules that stand beside the way of an event: nobody but `binding` may use them. */
 const BESIDE = new Set(['commercetools', 'aws']);
 
@@ -28,6 +67,27 @@ export async function rustImportsRunDownwards() {
     const wrong = used.find((name) => !mayUse(own, name));
     return wrong === undefined ? undefined : `${own} must not use ${wrong}`;
   });
+}
+
+/** Inside a module too, no circle. */
+export async function roomsImportDownwards() {
+  for (const [directory, rooms] of Object.entries(ROOMS)) {
+    const sources = await textFiles((path) => path.startsWith(`${directory}/`) && path.endsWith('.rs'));
+    const module = directory.replace('src/', '').replaceAll('/', '::');
+    expectNothing(sources, (line, { path }) => {
+      const [own, ...deeper] = path
+        .slice(directory.length + 1)
+        .replace(/\.rs$/, '')
+        .split('/');
+      if (own === 'mod' || line.trimStart().startsWith('//')) return undefined;
+      if (!rooms.includes(own)) return `${own} has no place in ROOMS (scripts/lint/borders.mjs)`;
+      const up = deeper.length === 0 ? 'super' : 'super::super';
+      const pattern = new RegExp(`\\b(?:crate::${module}|(?<!super::)${up})::(?<name>[a-z_]+)`, 'g');
+      const used = Array.from(line.matchAll(pattern), ({ groups }) => groups?.name ?? '');
+      const wrong = used.find((name) => rooms.indexOf(name) > rooms.indexOf(own));
+      return wrong === undefined ? undefined : `${own} must not use ${wrong}`;
+    });
+  }
 }
 
 function mayUse(/** @type {string} */ own, /** @type {string} */ other) {

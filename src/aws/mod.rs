@@ -20,6 +20,7 @@ const MAX_DEPTH: u32 = 4;
 /// A message, and what SNS says of it.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[allow(clippy::struct_field_names, reason = "as SNS names them")]
 pub struct Message {
     /// The text that was published.
     pub message: String,

@@ -3,7 +3,8 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use napi::bindgen_prelude::Env;
 
@@ -49,14 +50,17 @@ pub fn enter(env: Env) -> napi::Result<()> {
     Ok(())
 }
 
-/// Keeps a client under its number, until it is forgotten or the environment ends.
-pub fn remember(handle: u32, client: &Arc<Client>, exiting: &Arc<AtomicBool>) {
+/// Keeps a client under a number, until it is forgotten or the environment ends.
+pub fn remember(client: &Arc<Client>, exiting: &Arc<AtomicBool>) -> u32 {
+    static LAST_HANDLE: AtomicU32 = AtomicU32::new(0);
+    let handle = LAST_HANDLE.fetch_add(1, Ordering::Relaxed) + 1;
     let resident = Resident { client: Arc::clone(client), exiting: Arc::clone(exiting) };
     ENVIRONMENT.with_borrow_mut(|current| {
         if let Some(environment) = current {
             environment.clients.insert(handle, resident);
         }
     });
+    handle
 }
 
 /// JavaScript has collected the client: what it accepted is still delivered, then its worker ends.
@@ -79,15 +83,52 @@ pub fn with_client<T>(handle: u32, look: impl FnOnce(&Client) -> T) -> Option<T>
         .with_borrow(|current| current.as_ref()?.clients.get(&handle).map(|resident| look(&resident.client)))
 }
 
-/// Delivers what the clients still have, each for at most its `exitTimeout`, then lets go of the engine; the
-/// last environment to do so joins the engine's thread.
+/// Tidying up an idle client's disk is a matter of a millisecond; a disk that hangs holds no exit up.
+const TIDY_TIMEOUT: Duration = Duration::from_millis(250);
+
+/// Delivers what these clients have, all at once and each within its time; the calling thread waits.
+fn drain(clients: &[(&Client, Duration)]) {
+    let begun = Instant::now();
+    // First everybody is asked, then all are waited for.
+    let tickets: Vec<_> = clients.iter().map(|(client, timeout)| client.begin_drain(*timeout)).collect();
+    for ((client, timeout), ticket) in clients.iter().zip(tickets) {
+        let _left = client.end_drain(ticket, timeout.saturating_sub(begun.elapsed()));
+    }
+}
+
+/// The process ends: delivers what the clients of these handles have, and lets idle ones tidy up.
+pub fn drain_clients(handles: &[u32]) {
+    ENVIRONMENT.with_borrow(|current| {
+        let Some(environment) = current else { return };
+        let known = environment.clients.iter().map(|(handle, resident)| (Some(handle), resident));
+        let collected = environment.collected.iter().map(|resident| (None, resident));
+        let mut waiting = Vec::new();
+        for (handle, Resident { client, exiting }) in known.chain(collected) {
+            let is_idle = client.stats().pending == 0;
+            let is_asked = handle.is_none_or(|handle| handles.contains(handle));
+            // Waited for once; what an idle client is given later still is at the end of the environment.
+            if !is_idle && exiting.swap(true, Ordering::Relaxed) {
+                continue;
+            }
+            if is_idle {
+                waiting.push((&**client, TIDY_TIMEOUT));
+            } else if is_asked {
+                waiting.push((&**client, client.exit_timeout()));
+            }
+        }
+        drain(&waiting);
+    });
+}
+
+/// Delivers what the clients still have, then lets go of the engine; the last environment to do so joins the engine's
+/// thread.
 fn leave() {
     let Some(environment) = ENVIRONMENT.with_borrow_mut(Option::take) else { return };
-    let waits = |resident: &&Resident| !resident.exiting.load(Ordering::Relaxed);
-    for resident in environment.clients.values().chain(&environment.collected).filter(waits) {
-        let left = resident.client.drain(resident.client.exit_timeout());
-        tracing::debug!(left, "environment ended");
-    }
+    let residents = environment.clients.values().chain(&environment.collected);
+    let waiting = residents.filter(|resident| !resident.exiting.load(Ordering::Relaxed));
+    let waiting: Vec<_> =
+        waiting.map(|resident| (&*resident.client, resident.client.exit_timeout())).collect();
+    drain(&waiting);
     release(environment);
 }
 

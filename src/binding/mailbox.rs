@@ -1,5 +1,6 @@
 //! What the engine has to say, as JSON text, until JavaScript takes it.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,7 +18,16 @@ pub type Wake = ThreadsafeFunction<(), (), (), Status, false, true, 1>;
 
 /// Beyond this many bytes of mail that JavaScript has not taken, notices that are only of interest (nobody
 /// waits for them) are left out, so a blocked event loop can't exhaust memory.
-const COURTESY_BYTES: usize = 32 * 1024 * 1024;
+const COURTESY_BYTES: usize = 4 * 1024 * 1024;
+/// Beyond this the engine delivers nothing more that has to be told.
+const BEHIND_BYTES: usize = 1024 * 1024;
+const BEHIND_EVENTS: usize = 4_000;
+/// What JavaScript takes at once: a turn of its loop stays short.
+const PIECE_BYTES: usize = 256 * 1024;
+const PIECE_EVENTS: usize = 1_000;
+/// A notice of more events than this, or of more bytes, is written as several.
+const NOTICE_EVENTS: usize = 250;
+const NOTICE_BYTES: usize = 64 * 1024;
 
 /// The bits of `setInterest`.
 mod interest {
@@ -31,26 +41,74 @@ mod interest {
 
 /// The mail of one client.
 pub struct Mailbox {
-    mail: Mutex<Vec<u8>>,
+    mail: Mutex<Mail>,
     interest: AtomicU32,
+    log_level: u8,
     wake: Wake,
 }
 
+#[derive(Default)]
+struct Mail {
+    notices: VecDeque<Written>,
+    bytes: usize,
+    events: usize,
+    /// JavaScript has been told, or comes again by itself.
+    is_expected: bool,
+}
+
+/// One notice as JSON.
+struct Written {
+    json: Vec<u8>,
+    events: usize,
+}
+
+impl Mail {
+    const fn is_behind(&self) -> bool {
+        self.bytes > BEHIND_BYTES || self.events > BEHIND_EVENTS
+    }
+}
+
 impl Mailbox {
-    /// An empty mailbox; `wake` is called when it stops being empty.
-    pub fn new(wake: Wake) -> Self {
-        Self { mail: Mutex::default(), interest: AtomicU32::new(0), wake }
+    /// An empty mailbox; `wake` is called when it stops being empty. Lines of the log up to this level are mail too.
+    pub fn new(wake: Wake, log_level: u8) -> Self {
+        Self { mail: Mutex::default(), interest: AtomicU32::new(0), log_level, wake }
     }
 
-    /// Takes everything: a JSON array.
-    pub fn take(&self) -> String {
-        let mut mail = std::mem::take(&mut *self.mail());
-        if mail.is_empty() {
-            return "[]".into();
+    /// Takes a piece of it: a JSON array, with a last notice of `more` when there is more. Also says whether the engine may
+    /// go on now that it could not before.
+    pub fn take(&self) -> (String, bool) {
+        let mut mail = self.mail();
+        let was_behind = mail.is_behind();
+        let (mut bytes, mut events) = (0, 0);
+        let mut text = vec![b'['];
+        while let Some(next) = mail.notices.front() {
+            let is_over = bytes + next.json.len() > PIECE_BYTES || events + next.events > PIECE_EVENTS;
+            if bytes > 0 && is_over {
+                break;
+            }
+            let Some(Written { json, events: count }) = mail.notices.pop_front() else { break };
+            (bytes, events) = (bytes + json.len(), events + count);
+            if text.len() > 1 {
+                text.push(b',');
+            }
+            text.extend_from_slice(&json);
         }
-        mail.push(b']');
+        mail.bytes -= bytes;
+        mail.events -= events;
+        mail.is_expected = !mail.notices.is_empty();
+        if mail.is_expected {
+            text.extend_from_slice(br#",{"type":"more"}"#);
+        } else {
+            // What a burst needed is given back.
+            mail.notices.shrink_to(64);
+        }
+        let is_up_again = was_behind && !mail.is_behind();
+        drop(mail);
+        text.push(b']');
         // Every piece was valid UTF-8 already; if not, a mark in a text beats losing the rest.
-        String::from_utf8(mail).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+        let text = String::from_utf8(text)
+            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
+        (text, is_up_again)
     }
 
     /// What the face listens to.
@@ -58,23 +116,53 @@ impl Mailbox {
         self.interest.store(bits, Ordering::Relaxed);
     }
 
-    fn mail(&self) -> MutexGuard<'_, Vec<u8>> {
+    fn mail(&self) -> MutexGuard<'_, Mail> {
         self.mail.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Posts one notice, written by `write`.
-    fn post(&self, courtesy: bool, write: impl FnOnce(&mut Vec<u8>)) {
+    /// Posts one notice that tells of so many events, written by `write`.
+    fn post(&self, courtesy: bool, events: usize, write: impl FnOnce(&mut Vec<u8>)) {
+        let mut json = Vec::new();
+        write(&mut json);
         let mut mail = self.mail();
-        if courtesy && mail.len() > COURTESY_BYTES {
+        if courtesy && mail.bytes > COURTESY_BYTES {
             return;
         }
-        let was_empty = mail.is_empty();
-        mail.push(if was_empty { b'[' } else { b',' });
-        write(&mut mail);
+        mail.bytes += json.len();
+        mail.events += events;
+        mail.notices.push_back(Written { json, events });
+        let is_news = !std::mem::replace(&mut mail.is_expected, true);
         drop(mail);
-        if was_empty {
+        if is_news {
             // A full queue means that a call is on its way; a closing one, that nobody is there to read.
             self.wake.call((), ThreadsafeFunctionCallMode::NonBlocking);
+        }
+    }
+
+    /// Posts events under a head, in as many notices as they need.
+    fn post_events<T>(&self, courtesy: bool, head: &str, events: &[T], parts: impl Fn(&T) -> (u64, &[u8])) {
+        let mut rest = events;
+        while !rest.is_empty() {
+            let mut bytes = 0;
+            let count = rest
+                .iter()
+                .take(NOTICE_EVENTS)
+                .take_while(|event| {
+                    let is_first = bytes == 0;
+                    bytes += parts(event).1.len();
+                    is_first || bytes <= NOTICE_BYTES
+                })
+                .count();
+            let (now, later) = rest.split_at_checked(count.max(1)).unwrap_or((rest, &[]));
+            rest = later;
+            self.post(courtesy, now.len(), |mail| {
+                mail.extend_from_slice(head.as_bytes());
+                for (index, event) in now.iter().enumerate() {
+                    let (sequence, bytes) = parts(event);
+                    append_event(mail, index, sequence, bytes);
+                }
+                mail.extend_from_slice(b"]}");
+            });
         }
     }
 
@@ -91,12 +179,7 @@ impl Mailbox {
             "timeoutMs": timeout.as_secs_f64() * 1_000.0,
             "isForToken": request.keeps_body,
         });
-        self.post(false, |mail| append(mail, &notice));
-    }
-
-    /// Posts a line for the logger.
-    pub fn post_log(&self, line: &Value) {
-        self.post(true, |mail| append(mail, line));
+        self.post(false, 0, |mail| append(mail, &notice));
     }
 
     fn post_exchange(
@@ -115,67 +198,29 @@ impl Mailbox {
             "headers": headers,
             "body": String::from_utf8_lossy(body),
         });
-        self.post(true, |mail| append(mail, &notice));
-    }
-
-    fn post_delivered(&self, attempts: u32, events: &[Delivered]) {
-        self.post(false, |mail| {
-            mail.extend_from_slice(
-                format!(r#"{{"type":"delivered","attempts":{attempts},"events":["#).as_bytes(),
-            );
-            for (index, event) in events.iter().enumerate() {
-                append_event(mail, index, event.sequence, event.bytes.as_deref().unwrap_or(b"null"));
-            }
-            mail.extend_from_slice(b"]}");
-        });
+        self.post(true, 0, |mail| append(mail, &notice));
     }
 
     fn post_dropped(&self, cause: &Cause, events: &[DeadLetter]) {
         let courtesy = events.iter().all(|event| !event.tracked);
-        self.post(courtesy, |mail| {
-            mail.extend_from_slice(br#"{"type":"dropped","cause":"#);
-            let cause = json!({
-                "code": cause.reason.kind().code(),
-                "reason": cause.reason.name(),
-                "status": cause.status,
-                "attempts": cause.attempts,
-                "message": cause.message(),
-            });
-            append(mail, &cause);
-            mail.extend_from_slice(br#","events":["#);
-            for (index, event) in events.iter().enumerate() {
-                append_event(mail, index, event.sequence, &event.bytes);
-            }
-            mail.extend_from_slice(b"]}");
+        let cause = json!({
+            "code": cause.reason.kind().code(),
+            "reason": cause.reason.name(),
+            "status": cause.status,
+            "attempts": cause.attempts,
+            "message": cause.message(),
         });
-    }
-
-    fn post_kept(&self, events: &[DeadLetter]) {
-        self.post(false, |mail| {
-            mail.extend_from_slice(br#"{"type":"kept","events":["#);
-            for (index, event) in events.iter().enumerate() {
-                append_event(mail, index, event.sequence, &event.bytes);
-            }
-            mail.extend_from_slice(b"]}");
-        });
+        let head = format!(r#"{{"type":"dropped","cause":{cause},"events":["#);
+        self.post_events(courtesy, &head, events, |event| (event.sequence, &event.bytes));
     }
 
     fn post_flushed(&self, id: u32, report: &Report) {
-        self.post(false, |mail| {
-            let stats = serde_json::to_string(&report.stats).unwrap_or_default();
-            let duration = report.duration.as_secs_f64() * 1_000.0;
-            let head = format!(
-                r#"{{"type":"flushed","id":{id},"durationMs":{duration:.3},"stats":{stats},"unflushed":["#
-            );
-            mail.extend_from_slice(head.as_bytes());
-            for (index, event) in report.unflushed.iter().enumerate() {
-                if index > 0 {
-                    mail.push(b',');
-                }
-                mail.extend_from_slice(event);
-            }
-            mail.extend_from_slice(b"]}");
-        });
+        let head = format!(r#"{{"type":"unflushed","id":{id},"events":["#);
+        self.post_events(false, &head, &report.unflushed, |event| (0, event));
+        let stats = serde_json::to_string(&report.stats).unwrap_or_default();
+        let duration = report.duration.as_secs_f64() * 1_000.0;
+        let text = format!(r#"{{"type":"flushed","id":{id},"durationMs":{duration:.3},"stats":{stats}}}"#);
+        self.post(false, 0, |mail| mail.extend_from_slice(text.as_bytes()));
     }
 }
 
@@ -202,12 +247,21 @@ impl Observer for Mailbox {
             responses: bits & interest::RESPONSES != 0,
             drained: bits & interest::DRAINED != 0,
             persisted: bits & interest::PERSISTED != 0,
+            log_level: self.log_level,
+            is_behind: self.mail().is_behind(),
         }
     }
 
     fn notify(&self, notice: Notice) {
         match notice {
-            Notice::Delivered { attempts, events } => self.post_delivered(attempts, &events),
+            Notice::Delivered { attempts, events } => {
+                let head = format!(r#"{{"type":"delivered","attempts":{attempts},"events":["#);
+                let parts = |event: &Delivered| (event.sequence, event.bytes.clone());
+                let parts: Vec<_> = events.iter().map(parts).collect();
+                self.post_events(false, &head, &parts, |(sequence, bytes)| {
+                    (*sequence, bytes.as_deref().unwrap_or(b"null"))
+                });
+            }
             Notice::Dropped { cause, events } => self.post_dropped(&cause, &events),
             Notice::Request { url, headers, body } => {
                 self.post_exchange("request", &url, None, &headers, &body);
@@ -215,10 +269,18 @@ impl Observer for Mailbox {
             Notice::Response { url, status, headers, body } => {
                 self.post_exchange("response", &url, Some(status), &headers, &body);
             }
-            Notice::Kept { events } => self.post_kept(&events),
+            Notice::Kept { events } => {
+                let head = r#"{"type":"kept","events":["#;
+                self.post_events(false, head, &events, |event| (event.sequence, &event.bytes));
+            }
+            Notice::Log { level, message, fields } => {
+                let line =
+                    json!({ "type": "log", "level": level.name(), "message": message, "fields": fields });
+                self.post(true, 0, |mail| append(mail, &line));
+            }
             Notice::Persisted { persisted, up_to } => {
                 let notice = json!({ "type": "persisted", "persisted": persisted, "upTo": up_to });
-                self.post(false, |mail| append(mail, &notice));
+                self.post(false, 0, |mail| append(mail, &notice));
             }
             Notice::Trouble { error, status } => {
                 let notice = json!({
@@ -227,9 +289,9 @@ impl Observer for Mailbox {
                     "message": error.to_string(),
                     "status": status,
                 });
-                self.post(true, |mail| append(mail, &notice));
+                self.post(true, 0, |mail| append(mail, &notice));
             }
-            Notice::Drained => self.post(true, |mail| append(mail, &json!({ "type": "drained" }))),
+            Notice::Drained => self.post(true, 0, |mail| append(mail, &json!({ "type": "drained" }))),
             Notice::Flushed { id, report } => self.post_flushed(id, &report),
         }
     }

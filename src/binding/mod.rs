@@ -1,13 +1,12 @@
 //! The border to Node: the only code that knows napi, and a thin one. JSON text crosses, never objects.
 //!
 //! What happens in the engine reaches JavaScript in one way: it is written into a [`mailbox`], and a weak,
-//! bounded thread-safe function of capacity one says that there is mail. JavaScript then takes all of it with
-//! one call. A full queue means that JavaScript has been told already, so nothing can be lost on the way.
+//! bounded thread-safe function of capacity one says that there is mail. JavaScript then takes it in pieces that
+//! each leave its event loop time for other things. A full queue means that JavaScript has been told already, so nothing can be lost on the way.
 
 #![allow(clippy::needless_pass_by_value, reason = "napi hands arguments over by value")]
 
 mod aws;
-mod bridge;
 mod commercetools;
 mod environment;
 mod mailbox;
@@ -15,7 +14,7 @@ mod spool;
 
 use std::cell::RefCell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use napi::bindgen_prelude::{Env, JsValue};
@@ -111,8 +110,6 @@ pub struct NativeClient {
     mailbox: Arc<Mailbox>,
     transport: Arc<dyn Transport>,
     callback: Option<Arc<CallbackTransport>>,
-    /// The exit handler has waited for this client: the end of the environment need not.
-    exiting: Arc<AtomicBool>,
 }
 
 #[napi]
@@ -128,8 +125,7 @@ impl NativeClient {
         uses_callback: u32,
     ) -> napi::Result<Self> {
         let config = parse(&options).and_then(Options::build).map_err(|error| to_napi(&error))?;
-        let mailbox = Arc::new(Mailbox::new(wake));
-        let name = bridge::register(&mailbox, log_level);
+        let mailbox = Arc::new(Mailbox::new(wake, u8::try_from(log_level).unwrap_or(u8::MAX)));
         let http = || HttpTransport::new(&config).map(Arc::new).map_err(|error| to_napi(&error));
         let callback = (uses_callback != 0).then(|| {
             let outlet = Arc::clone(&mailbox);
@@ -148,13 +144,13 @@ impl NativeClient {
         environment::enter(env)?;
         let observer = Arc::clone(&mailbox);
         let ways = Ways { batches: Arc::clone(&transport), tokens };
-        let client = Client::start(config, Environment::default(), observer, ways, name)
-            .map_err(|error| to_napi(&error))?;
+        let client =
+            Client::start(config, Environment::default(), observer, ways).map_err(|error| to_napi(&error))?;
         let client = Arc::new(client);
         // With a callback nothing can leave any more once JavaScript has stopped.
         let exiting = Arc::new(AtomicBool::new(callback.is_some()));
-        environment::remember(name, &client, &exiting);
-        Ok(Self { handle: name, client, mailbox, transport, callback, exiting })
+        let handle = environment::remember(&client, &exiting);
+        Ok(Self { handle, client, mailbox, transport, callback })
     }
 
     /// The number by which [`enqueue`] knows this client.
@@ -175,19 +171,6 @@ impl NativeClient {
     #[napi]
     pub fn flush(&self, id: u32, timeout_ms: f64, closes: bool) {
         self.client.flush(id, Duration::try_from_secs_f64(timeout_ms / 1_000.0).ok(), closes);
-    }
-
-    /// Blocks until nothing is pending or the time is up. For the exit handler only. Returns what is still
-    /// pending.
-    #[napi]
-    #[allow(clippy::cast_precision_loss, reason = "far below 2^53")]
-    pub fn drain(&self, timeout_ms: f64) -> f64 {
-        if self.client.stats().pending > 0 {
-            // Waited for once; what an idle client is given later still is at the end of the environment.
-            self.exiting.store(true, Ordering::Relaxed);
-        }
-        let timeout = Duration::try_from_secs_f64(timeout_ms / 1_000.0).unwrap_or_default();
-        self.client.drain(timeout) as f64
     }
 
     /// Bytes that the queue may hold.
@@ -234,10 +217,14 @@ impl NativeClient {
         self.transport.reconnect();
     }
 
-    /// Takes all mail: a JSON array, oldest first.
+    /// Takes a piece of the mail: a JSON array, oldest first. Ends with `{"type":"more"}` when there is more of it.
     #[napi]
     pub fn take_mail(&self) -> String {
-        self.mailbox.take()
+        let (mail, is_up_again) = self.mailbox.take();
+        if is_up_again {
+            self.client.wake();
+        }
+        mail
     }
 
     /// The application's answer to a request that came as mail. A status of 0 stands for no answer, with
@@ -262,6 +249,13 @@ impl Drop for NativeClient {
     fn drop(&mut self) {
         environment::forget(self.handle);
     }
+}
+
+/// The process ends: blocks until nothing of the clients of these handles is pending, or the time that each of them has is
+/// up; idle clients of this thread get the time to tidy up. For the exit handler only.
+#[napi]
+pub fn drain_clients(handles: Vec<u32>) {
+    environment::drain_clients(&handles);
 }
 
 /// Takes one event in for a client of this thread: its JSON text and its flags. Returns its sequence number from

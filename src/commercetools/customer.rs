@@ -14,6 +14,7 @@ type Text<'a> = Option<Cow<'a, str>>;
 #[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 #[allow(missing_docs, reason = "named and documented by Commercetools")]
+#[allow(clippy::struct_field_names, reason = "as Commercetools names them")]
 pub struct Customer<'a> {
     #[serde(borrow, deserialize_with = "lenient::text", skip_serializing_if = "Option::is_none")]
     pub id: Text<'a>,

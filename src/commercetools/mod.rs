@@ -9,6 +9,6 @@ mod notification;
 #[cfg(test)]
 mod tests;
 
-pub use customer::{Address, Customer, read_customer};
+pub use customer::{Customer, read_customer};
 pub use identify::{Identify, UserId};
 pub use notification::{About, Parsed, read};

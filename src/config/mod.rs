@@ -14,7 +14,7 @@ use serde::Deserialize;
 use url::{Host, Url};
 
 use crate::error::{Error, ErrorKind};
-pub use oauth::{OAuthConfig, OAuthOptions, SigningKey};
+pub use oauth::{OAuthConfig, OAuthOptions};
 pub use spool::{Durability, ENCRYPTION_KEY_LENGTH, SpoolConfig, SpoolOptions, encryption_key};
 
 /// Segment's US endpoint (Segment docs, HTTP Tracking API).

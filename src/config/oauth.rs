@@ -112,6 +112,7 @@ impl SigningKey {
 
     /// The public half, as DER of PKCS #1.
     #[must_use]
+    #[cfg(test)]
     pub fn public_key(&self) -> &[u8] {
         self.0.public().as_ref()
     }

@@ -1,5 +1,7 @@
 //! What is said of an event that was given up: to its caller, to `error` listeners, to the log.
 
+use bytes::Bytes;
+
 use crate::queue::Entry;
 use crate::stats::DropReason;
 
@@ -11,7 +13,7 @@ pub struct DeadLetter {
     /// Somebody waits for this event's own fate.
     pub tracked: bool,
     /// The sealed JSON.
-    pub bytes: Box<[u8]>,
+    pub bytes: Bytes,
 }
 
 impl From<&Entry> for DeadLetter {

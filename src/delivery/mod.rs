@@ -1,22 +1,23 @@
 //! From waiting events to their fate: batch, encode, send, judge, try again or let go.
 //!
 //! ```text
-//! queue -> batch -> encode -> transport -> retry::classify -> settle
-//!            ^                                  |  |
-//!            |          split (400, 413, 422) --+  +-- pause, then the same batch again
+//! JavaScript -> gate -> worker -> driver -> transport, disk
+//!                 ^       |  ^       |
+//!                 |       v  +-------+ answers, finished jobs
+//!              stats <- snapshot
 //! ```
-//! `batch`, `encode` and `retry` are pure. Only `engine` spawns.
+//! The worker owns all state of a client and does no I/O; `batch`, `encode` and `retry` are pure. Only `engine` spawns.
 
 pub mod batch;
 pub mod clock;
 pub mod dead_letter;
+pub mod driver;
 pub mod encode;
 pub mod engine;
-pub mod ledger;
+pub mod gate;
 pub mod notice;
 pub mod oauth;
 pub mod retry;
-pub mod shared;
-pub mod spooling;
+pub mod snapshot;
 pub mod transport;
 pub mod worker;

@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+use serde_json::{Map, Value};
+
 use super::dead_letter::{Cause, DeadLetter};
 use crate::error::Error;
 use crate::stats::Stats;
 
 /// What an owner listens to beside the events it tracks and the flushes it asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[allow(clippy::struct_excessive_bools, reason = "six independent subscriptions")]
+#[allow(clippy::struct_excessive_bools, reason = "independent subscriptions")]
 pub struct Interest {
     /// Every delivered event.
     pub delivered: bool,
@@ -22,6 +25,36 @@ pub struct Interest {
     pub drained: bool,
     /// Group commits of the spool.
     pub persisted: bool,
+    /// Lines for the log: up to this level, nothing at 0.
+    pub log_level: u8,
+    /// What was told already has not been taken: nothing more should happen that has to be told.
+    pub is_behind: bool,
+}
+
+/// How much a line for the log matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Somebody has to do something.
+    Error = 1,
+    /// Events were lost, or nearly.
+    Warn,
+    /// The way things go.
+    Info,
+    /// For those who look for something.
+    Debug,
+}
+
+impl Level {
+    /// Its name in the `logger` option.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+        }
+    }
 }
 
 /// What a flush came to.
@@ -32,7 +65,7 @@ pub struct Report {
     /// How long it took.
     pub duration: Duration,
     /// What closing left over, handed back.
-    pub unflushed: Vec<Box<[u8]>>,
+    pub unflushed: Vec<Bytes>,
 }
 
 /// A delivered event.
@@ -41,7 +74,7 @@ pub struct Delivered {
     /// Its place in the order of acceptance.
     pub sequence: u64,
     /// The sealed JSON, unless whoever waits has the event still.
-    pub bytes: Option<Box<[u8]>>,
+    pub bytes: Option<Bytes>,
 }
 
 /// One thing that happened. None of them holds the write key or an authorization header.
@@ -100,6 +133,15 @@ pub enum Notice {
         /// The HTTP status, where an answer told.
         status: Option<u16>,
     },
+    /// A line for the log.
+    Log {
+        /// How much it matters.
+        level: Level,
+        /// What happened.
+        message: &'static str,
+        /// Facts, by name.
+        fields: Map<String, Value>,
+    },
     /// Nothing is pending.
     Drained,
     /// A flush is over.
@@ -111,22 +153,10 @@ pub enum Notice {
     },
 }
 
-/// Somebody who is told. Called on the engine's thread and on the caller's; it must not block.
+/// Somebody who is told. Called on the engine's thread; it must not block.
 pub trait Observer: Send + Sync {
     /// What to tell.
     fn interest(&self) -> Interest;
     /// Something happened.
     fn notify(&self, notice: Notice);
-}
-
-/// Nobody.
-#[derive(Debug)]
-pub struct Unobserved;
-
-impl Observer for Unobserved {
-    fn interest(&self) -> Interest {
-        Interest::default()
-    }
-
-    fn notify(&self, _: Notice) {}
 }

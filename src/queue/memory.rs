@@ -3,62 +3,74 @@
 //! Entries that a request has taken stay charged to the bound until [`Queue::release`], so the bound holds
 //! for everything the client keeps, in flight or not.
 
-use std::collections::VecDeque;
-
-use super::Entry;
+use super::{Entry, Fifo};
 use crate::config::Overflow;
 
-/// A bounded queue.
+/// A bounded queue in two lanes, so that events somebody waits for can be taken before all others when nothing else may
+/// leave. Each lane ascends by sequence.
 #[derive(Debug)]
 pub struct Queue {
-    waiting: VecDeque<Entry>,
+    silent: Fifo<Entry>,
+    awaited: Fifo<Entry>,
     waiting_bytes: usize,
     charged: usize,
     limit: usize,
     overflow: Overflow,
 }
 
-/// The event found no room.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Full;
+/// Which events to take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// The oldest.
+    Any,
+    /// Only those that somebody waits for.
+    Awaited,
+    /// Only those that nobody waits for.
+    Silent,
+}
 
 impl Queue {
     /// An empty queue that holds at most `limit` bytes.
     #[must_use]
-    pub const fn new(limit: usize, overflow: Overflow) -> Self {
-        Self { waiting: VecDeque::new(), waiting_bytes: 0, charged: 0, limit, overflow }
-    }
-
-    /// Appends an event and returns the ones that had to go for it.
-    ///
-    /// # Errors
-    /// [`Full`] when there is no room and the policy can make none; nothing has changed then.
-    pub fn push(&mut self, entry: Entry) -> Result<Vec<Entry>, Full> {
-        let cost = entry.cost();
-        let mut evicted = Vec::new();
-        if self.charged + cost > self.limit {
-            let could_free: usize = match self.overflow {
-                Overflow::DropNewest => 0,
-                Overflow::DropOldest => self.waiting_bytes + self.waiting.len() * Entry::OVERHEAD,
-            };
-            if self.charged - could_free + cost > self.limit {
-                return Err(Full);
-            }
-            while self.charged + cost > self.limit {
-                let Some(oldest) = self.pop() else { break };
-                self.release(oldest.cost());
-                evicted.push(oldest);
-            }
+    pub fn new(limit: usize, overflow: Overflow) -> Self {
+        Self {
+            silent: Fifo::default(),
+            awaited: Fifo::default(),
+            waiting_bytes: 0,
+            charged: 0,
+            limit,
+            overflow,
         }
-        self.append(entry);
-        Ok(evicted)
     }
 
-    /// Appends an event whatever the bound says. For those who have looked at [`Queue::room`].
-    pub fn append(&mut self, entry: Entry) {
+    /// Makes room for an event of this cost, and hands over what had to go for it; false when there is none and the
+    /// policy can make none. Then nothing has changed.
+    pub fn make_room(&mut self, cost: usize, mut evicted: impl FnMut(Entry)) -> bool {
+        if self.charged + cost <= self.limit {
+            return true;
+        }
+        let could_free = match self.overflow {
+            Overflow::DropNewest => 0,
+            Overflow::DropOldest => self.waiting_bytes + self.len() * Entry::OVERHEAD,
+        };
+        if self.charged - could_free + cost > self.limit {
+            return false;
+        }
+        while self.charged + cost > self.limit
+            && let Some(oldest) = self.pop(Which::Any)
+        {
+            self.release(oldest.cost());
+            evicted(oldest);
+        }
+        true
+    }
+
+    /// Appends an event. For those who have made room, or have to keep it whatever the bound says.
+    pub fn push(&mut self, entry: Entry) {
         self.charged += entry.cost();
         self.waiting_bytes += entry.bytes.len();
-        self.waiting.push_back(entry);
+        let lane = if entry.tracking.is_on() { &mut self.awaited } else { &mut self.silent };
+        lane.push(entry);
     }
 
     /// What gives way at the bound.
@@ -73,40 +85,47 @@ impl Queue {
         self.limit.saturating_sub(self.charged)
     }
 
-    /// Removes the waiting events that `gone` names and gives back their charge.
-    pub fn extract(&mut self, gone: impl Fn(&Entry) -> bool) -> Vec<Entry> {
-        let (extracted, kept): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.waiting).into_iter().partition(|entry| gone(entry));
-        self.waiting = kept.into();
-        self.waiting_bytes -= extracted.iter().map(|entry| entry.bytes.len()).sum::<usize>();
-        self.release(extracted.iter().map(Entry::cost).sum());
-        extracted
-    }
-
-    /// The waiting events, oldest first.
-    pub fn iter(&self) -> impl Iterator<Item = &Entry> {
-        self.waiting.iter()
-    }
-
-    fn pop(&mut self) -> Option<Entry> {
-        let entry = self.waiting.pop_front()?;
-        self.waiting_bytes -= entry.bytes.len();
-        if self.waiting.is_empty() && self.waiting.capacity() > 1_024 {
-            // What a burst needed is given back once the burst is gone.
-            self.waiting.shrink_to(1_024);
+    fn lane(&self, which: Which) -> Option<(&Entry, bool)> {
+        let silent = self.silent.front().filter(|_| which != Which::Awaited);
+        let awaited = self.awaited.front().filter(|_| which != Which::Silent);
+        match (silent, awaited) {
+            (Some(silent), Some(awaited)) if silent.sequence < awaited.sequence => Some((silent, false)),
+            (_, Some(awaited)) => Some((awaited, true)),
+            (Some(silent), None) => Some((silent, false)),
+            (None, None) => None,
         }
+    }
+
+    /// Takes the oldest. It stays charged to the bound.
+    pub fn pop(&mut self, which: Which) -> Option<Entry> {
+        let (_, is_awaited) = self.lane(which)?;
+        let entry = if is_awaited { self.awaited.pop() } else { self.silent.pop() }?;
+        self.waiting_bytes -= entry.bytes.len();
         Some(entry)
     }
 
-    /// Takes the oldest `count` events. They stay charged to the bound.
-    pub fn take(&mut self, count: usize) -> Vec<Entry> {
-        let mut taken = Vec::with_capacity(count.min(self.waiting.len()));
-        while taken.len() < count
-            && let Some(entry) = self.pop()
-        {
-            taken.push(entry);
+    /// The oldest.
+    #[must_use]
+    pub fn oldest(&self, which: Which) -> Option<&Entry> {
+        self.lane(which).map(|(entry, _)| entry)
+    }
+
+    /// The sequence of the newest; 0 when none waits.
+    #[must_use]
+    pub fn newest(&self) -> u64 {
+        let newest = |lane: &Fifo<Entry>| lane.back().map_or(0, |entry| entry.sequence);
+        newest(&self.silent).max(newest(&self.awaited))
+    }
+
+    /// The first waiting event from this sequence on.
+    pub fn first_from(&mut self, sequence: u64) -> Option<&mut Entry> {
+        let silent = self.silent.first_from(sequence, |entry| entry.sequence);
+        let awaited = self.awaited.first_from(sequence, |entry| entry.sequence);
+        match (silent, awaited) {
+            (Some(silent), Some(awaited)) if silent.sequence > awaited.sequence => Some(awaited),
+            (Some(silent), _) => Some(silent),
+            (None, awaited) => awaited,
         }
-        taken
     }
 
     /// Gives back the charge of entries that were taken and are settled now.
@@ -114,27 +133,21 @@ impl Queue {
         self.charged = self.charged.saturating_sub(cost);
     }
 
-    /// Sizes of the waiting events, oldest first.
-    pub fn sizes(&self) -> impl Iterator<Item = usize> {
-        self.waiting.iter().map(|entry| entry.bytes.len())
-    }
-
-    /// The event that has waited for longest.
-    #[must_use]
-    pub fn oldest(&self) -> Option<&Entry> {
-        self.waiting.front()
+    /// Charges what is kept elsewhere on behalf of this queue.
+    pub const fn charge(&mut self, cost: usize) {
+        self.charged += cost;
     }
 
     /// Events waiting.
     #[must_use]
-    pub fn len(&self) -> usize {
-        self.waiting.len()
+    pub const fn len(&self) -> usize {
+        self.silent.len() + self.awaited.len()
     }
 
-    /// Whether no event waits.
+    /// Events waiting that somebody waits for.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
+    pub const fn awaited(&self) -> usize {
+        self.awaited.len()
     }
 
     /// Bytes of JSON waiting.
@@ -148,6 +161,18 @@ impl Queue {
     pub const fn charged(&self) -> usize {
         self.charged
     }
+
+    /// All waiting events.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn iter(&self) -> impl Iterator<Item = &Entry> {
+        self.silent.iter().chain(self.awaited.iter())
+    }
+
+    /// Gives back memory that nothing needs now.
+    pub fn trim(&mut self) {
+        self.silent.trim();
+        self.awaited.trim();
+    }
 }
 
 #[cfg(test)]
@@ -157,42 +182,55 @@ mod tests {
     use proptest::prelude::*;
 
     fn entry(sequence: u64, size: usize) -> Entry {
-        Entry { bytes: vec![b'x'; size].into(), sequence, accepted_at_ms: 0, tracking: Tracking::Nobody }
+        let tracking = if sequence.is_multiple_of(3) { Tracking::Fate } else { Tracking::Nobody };
+        Entry { bytes: vec![b'x'; size].into(), sequence, accepted_at_ms: 0, place: None, tracking }
     }
 
-    fn sequences(entries: &[Entry]) -> Vec<u64> {
-        entries.iter().map(|entry| entry.sequence).collect()
+    fn push(queue: &mut Queue, entry: Entry) -> Option<Vec<u64>> {
+        let mut evicted = Vec::new();
+        let has_room = queue.make_room(entry.cost(), |gone| evicted.push(gone.sequence));
+        has_room.then(|| {
+            queue.push(entry);
+            evicted
+        })
     }
 
     #[test]
-    fn first_in_first_out() {
+    fn first_in_first_out_across_both_lanes() {
         let mut queue = Queue::new(10_000, Overflow::DropNewest);
-        for sequence in 1..=3 {
-            queue.push(entry(sequence, 10)).unwrap();
+        for sequence in 1..=7 {
+            push(&mut queue, entry(sequence, 10)).unwrap();
         }
-        assert_eq!(sequences(&queue.take(2)), [1, 2]);
-        assert_eq!(queue.oldest().unwrap().sequence, 3);
+        assert_eq!(
+            (1..=4).map(|_| queue.pop(Which::Any).unwrap().sequence).collect::<Vec<_>>(),
+            [1, 2, 3, 4]
+        );
+        assert_eq!(queue.pop(Which::Awaited).unwrap().sequence, 6);
+        assert!(queue.pop(Which::Awaited).is_none());
+        assert_eq!(queue.first_from(6).unwrap().sequence, 7);
+        assert_eq!(queue.oldest(Which::Silent).unwrap().sequence, 5);
     }
 
     #[test]
     fn drop_newest_refuses_at_the_bound() {
         let mut queue = Queue::new(2 * entry(0, 36).cost(), Overflow::DropNewest);
-        assert!(queue.push(entry(1, 36)).is_ok() && queue.push(entry(2, 36)).is_ok());
-        assert_eq!(queue.push(entry(3, 0)).unwrap_err(), Full);
-        let taken = queue.take(1);
-        assert_eq!(queue.push(entry(4, 0)).unwrap_err(), Full, "in flight stays charged");
-        queue.release(taken[0].cost());
-        assert!(queue.push(entry(5, 36)).is_ok());
+        assert!(push(&mut queue, entry(1, 36)).is_some() && push(&mut queue, entry(2, 36)).is_some());
+        assert_eq!(push(&mut queue, entry(3, 0)), None);
+        let taken = queue.pop(Which::Any).unwrap();
+        assert_eq!(push(&mut queue, entry(4, 0)), None, "in flight stays charged");
+        queue.release(taken.cost());
+        assert!(push(&mut queue, entry(5, 36)).is_some());
     }
 
     #[test]
     fn drop_oldest_makes_room_but_never_from_what_is_in_flight() {
         let mut queue = Queue::new(2 * entry(0, 36).cost(), Overflow::DropOldest);
-        queue.push(entry(1, 36)).unwrap();
-        queue.push(entry(2, 36)).unwrap();
-        assert_eq!(sequences(&queue.push(entry(3, 36)).unwrap()), [1]);
-        queue.take(2);
-        assert_eq!(queue.push(entry(4, 36)).unwrap_err(), Full);
+        push(&mut queue, entry(1, 36)).unwrap();
+        push(&mut queue, entry(2, 36)).unwrap();
+        assert_eq!(push(&mut queue, entry(3, 36)), Some(vec![1]));
+        queue.pop(Which::Any);
+        queue.pop(Which::Any);
+        assert_eq!(push(&mut queue, entry(4, 36)), None);
     }
 
     proptest! {
@@ -202,15 +240,15 @@ mod tests {
             let mut queue = Queue::new(8_000, overflow);
             let (mut kept, mut evicted, mut refused) = (0, 0, 0);
             for (sequence, size) in sizes.iter().enumerate() {
-                match queue.push(entry(sequence as u64, *size)) {
-                    Ok(gone) => { kept += 1; evicted += gone.len(); }
-                    Err(Full) => refused += 1,
+                match push(&mut queue, entry(sequence as u64, *size)) {
+                    Some(gone) => { kept += 1; evicted += gone.len(); }
+                    None => refused += 1,
                 }
                 prop_assert!(queue.charged() <= 8_000);
             }
             prop_assert_eq!(kept + refused, sizes.len());
             prop_assert_eq!(queue.len(), kept - evicted);
-            let bytes: usize = queue.sizes().sum();
+            let bytes: usize = queue.iter().map(|entry| entry.bytes.len()).sum();
             prop_assert_eq!(bytes, queue.waiting_bytes());
         }
     }

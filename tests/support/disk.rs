@@ -5,7 +5,7 @@ use std::io::{Error, ErrorKind, Result};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use companion_segment::queue::spool::disk::{Disk, Item, LOCK_FILE, Lock, LogFile};
+use companion_segment::testing::{Disk, Item, LOCK_FILE, Lock, LogFile};
 use fastrand::Rng;
 
 /// What the disk does wrong until it is told otherwise.

@@ -1,19 +1,18 @@
-//! A client with a scripted server, a clock that skips and an observer that remembers.
+//! One client in a world of its own, with a scripted server.
 
+use std::cell::{RefCell, RefMut};
 use std::collections::BTreeMap;
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use companion_segment::delivery::notice::{Interest, Notice, Observer, Report};
-use companion_segment::delivery::transport::Transport;
-use companion_segment::delivery::transport::http::HttpTransport;
-use companion_segment::queue::Tracking;
-use companion_segment::queue::spool::disk::{Disk, SystemDisk};
-use companion_segment::{Client, Environment, EventType, Options, Parts, Refusal, Stats};
+use companion_segment::testing::{
+    Client, EventType, Notice, Options, Parts, Refusal, Report, Stats, Tracking,
+};
 
-use super::clock::SkippingClock;
 use super::disk::SimulatedDisk;
+use super::script;
+pub use super::server::number;
+use super::world::World;
 
 /// Options for a server under test.
 pub fn options(url: &str) -> Options {
@@ -26,52 +25,17 @@ pub fn options(url: &str) -> Options {
     }
 }
 
-/// Remembers what it is told.
-pub struct Memory {
-    reports: Mutex<Sender<(u32, Report)>>,
-    notices: Mutex<Vec<Notice>>,
-}
-
-impl Observer for Memory {
-    fn interest(&self) -> Interest {
-        Interest {
-            delivered: true,
-            dropped: true,
-            requests: true,
-            responses: true,
-            drained: true,
-            persisted: true,
-        }
-    }
-
-    fn notify(&self, notice: Notice) {
-        if let Notice::Flushed { id, report } = &notice {
-            self.reports.lock().unwrap().send((*id, (**report).clone())).unwrap();
-        }
-        self.notices.lock().unwrap().push(notice);
-    }
-}
+static SEED: AtomicU64 = AtomicU64::new(42);
 
 /// One client under test.
 pub struct Harness {
-    /// The client.
-    pub client: Client,
-    /// Its time.
-    pub clock: Arc<SkippingClock>,
-    memory: Arc<Memory>,
-    reports: Receiver<(u32, Report)>,
+    world: RefCell<World>,
 }
 
 impl Harness {
     /// A client on these options.
     pub fn start(options: Options) -> Self {
-        let config = options.clone().build().unwrap();
-        Self::with_transport(options, Arc::new(HttpTransport::new(&config).unwrap()))
-    }
-
-    /// A client that sends in another way.
-    pub fn with_transport(options: Options, transport: Arc<dyn Transport>) -> Self {
-        Self::with(options, transport, Arc::new(SystemDisk), SkippingClock::default())
+        Self::on_disk(options, &SimulatedDisk::default())
     }
 
     /// A client whose spool is on this disk.
@@ -81,26 +45,26 @@ impl Harness {
 
     /// A client whose spool is on this disk and whose wall clock is wrong by so many seconds.
     pub fn with_clock_off_by(options: Options, disk: &SimulatedDisk, seconds: i64) -> Self {
-        let config = options.clone().build().unwrap();
-        let clock = SkippingClock::default();
-        clock.set_wall_offset(seconds);
-        Self::with(options, Arc::new(HttpTransport::new(&config).unwrap()), Arc::new(disk.clone()), clock)
+        let url = options.host.clone().unwrap();
+        let answer_after = Duration::from_millis(1);
+        let mut world = World::new(Box::new(move |_, request| (answer_after, script::reply(&url, request))));
+        // Each process has chances of its own.
+        let seed = SEED.fetch_add(1, Ordering::Relaxed);
+        world.start(options, disk, seed, seconds * 1_000);
+        world.settle();
+        Self { world: RefCell::new(world) }
     }
 
-    fn with(
-        options: Options,
-        transport: Arc<dyn Transport>,
-        disk: Arc<dyn Disk>,
-        clock: SkippingClock,
-    ) -> Self {
-        let (sender, reports) = channel();
-        let memory = Arc::new(Memory { reports: Mutex::new(sender), notices: Mutex::default() });
-        let clock = Arc::new(clock);
-        let environment =
-            Environment { clock: Arc::clone(&clock) as _, generator: fastrand::Rng::with_seed(42), disk };
-        let observer = Arc::clone(&memory) as _;
-        let client = Client::start(options.build().unwrap(), environment, observer, transport, 1).unwrap();
-        Self { client, clock, memory, reports }
+    /// The world it is in.
+    pub fn world(&self) -> RefMut<'_, World> {
+        self.world.borrow_mut()
+    }
+
+    /// Lets the client do something with its handle, and whatever follows from that at once.
+    pub fn with<T>(&self, act: impl FnOnce(&Client) -> T) -> T {
+        let result = act(self.world().nodes[0].client.as_ref().unwrap());
+        self.world().settle();
+        result
     }
 
     /// Tracks an event that carries a number.
@@ -111,12 +75,18 @@ impl Harness {
     /// Tracks an event whose fate somebody waits for.
     pub fn track_and_wait(&self, number: u64) {
         let text = format!(r#"{{"userId":"u","event":"e","n":{number}}}"#);
-        self.client.enqueue(text.as_bytes(), EventType::Track, Parts::default(), Tracking::Whole).unwrap();
+        self.with(|client| {
+            client.enqueue(text.as_bytes(), EventType::Track, Parts::default(), Tracking::Whole).unwrap()
+        });
     }
 
     /// Tracks an event of this text.
     pub fn track_text(&self, text: &str) -> Result<u64, Refusal> {
-        self.client.enqueue(text.as_bytes(), EventType::Track, Parts::default(), Tracking::Nobody)
+        let tracked = self.with(|client| {
+            client.enqueue(text.as_bytes(), EventType::Track, Parts::default(), Tracking::Nobody)
+        });
+        self.world().pass(Duration::from_micros(5));
+        tracked
     }
 
     /// Tracks events that carry the numbers from 0.
@@ -126,32 +96,47 @@ impl Harness {
         }
     }
 
+    /// Begins a flush.
+    pub fn begin_flush(&self, id: u32, timeout: Option<Duration>, closes: bool) {
+        self.with(|client| client.flush(id, timeout, closes));
+    }
+
     /// Flushes and waits for the report.
     pub fn flush(&self) -> Report {
-        self.client.flush(1, None, false);
+        self.world().nodes[0].memory.forget_report(1);
+        self.begin_flush(1, None, false);
         self.report(1)
     }
 
     /// Closes within this time and waits for the report.
     pub fn close(&self, timeout: Duration) -> Report {
-        self.client.flush(2, Some(timeout), true);
+        self.world().nodes[0].memory.forget_report(2);
+        self.begin_flush(2, Some(timeout), true);
         self.report(2)
     }
 
     /// Waits for the report of a flush.
     pub fn report(&self, id: u32) -> Report {
-        loop {
-            let (ended, report) = self.reports.recv_timeout(Duration::from_secs(60)).expect("the flush ends");
-            assert!(report.stats.balanced(), "{:?}", report.stats);
-            if ended == id {
-                return report;
-            }
-        }
+        self.wait_for(|| self.world().nodes[0].memory.report(id).is_some());
+        let report = self.world().nodes[0].memory.report(id).unwrap();
+        assert!(report.stats.balanced(), "{:?}", report.stats);
+        report
     }
 
-    /// Wakes the worker, so that it sees that the clock was put forward.
-    pub fn poke(&self) {
-        self.client.flush(0, Some(Duration::ZERO), false);
+    /// Puts the clock forward, past whatever would have happened meanwhile.
+    pub fn skip(&self, duration: Duration) {
+        self.world().skip(duration);
+        self.world().settle();
+    }
+
+    /// Lets time pass.
+    pub fn pass(&self, duration: Duration) {
+        self.world().pass(duration);
+    }
+
+    /// Sets the wall clock wrong by so many seconds.
+    pub fn set_wall_offset(&self, seconds: i64) {
+        self.world().nodes[0].clock.set_wall_offset(seconds * 1_000);
     }
 
     /// Waits until the counters are so.
@@ -161,53 +146,57 @@ impl Harness {
 
     /// Waits until something is so.
     pub fn wait_for(&self, is_so: impl Fn() -> bool) {
-        let deadline = Instant::now() + Duration::from_secs(60);
         while !is_so() {
-            assert!(Instant::now() < deadline, "still not so: {:?}", self.stats());
-            std::thread::yield_now();
+            let goes_on = self.world().advance();
+            assert!(goes_on, "nothing will happen any more: {:?}", self.stats());
         }
     }
 
     /// The numbers of the delivered events, in the order of their delivery.
     pub fn delivered(&self) -> Vec<u64> {
-        let events = self.notices().into_iter().filter_map(|notice| match notice {
-            Notice::Delivered { events, .. } => Some(events),
-            _ => None,
-        });
-        events.flatten().map(|event| number(event.bytes.as_deref().unwrap_or_default())).collect()
+        delivered_in(&self.notices())
     }
 
     /// The numbers of the dropped events under reason and status.
     pub fn dropped(&self) -> BTreeMap<(&'static str, Option<u16>), Vec<u64>> {
-        let mut dropped: BTreeMap<_, Vec<_>> = BTreeMap::new();
-        for notice in self.notices() {
-            if let Notice::Dropped { cause, events } = notice {
-                let numbers = events.iter().map(|event| number(&event.bytes));
-                dropped.entry((cause.reason.name(), cause.status)).or_default().extend(numbers);
-            }
-        }
-        dropped
+        dropped_in(&self.notices())
     }
 
     /// Everything it was told.
     pub fn notices(&self) -> Vec<Notice> {
-        self.memory.notices.lock().unwrap().clone()
+        self.world().nodes[0].memory.notices()
     }
 
     /// The pauses between attempts, in order.
     pub fn pauses(&self) -> Vec<Duration> {
-        self.clock.pauses.lock().unwrap().clone()
+        self.world().nodes[0].pauses.clone()
     }
 
     /// The counters.
     pub fn stats(&self) -> Stats {
-        let stats = self.client.stats();
+        let stats = self.world().nodes[0].client.as_ref().unwrap().stats();
         assert!(stats.balanced(), "{stats:?}");
         stats
     }
 }
 
-/// The number an event carries.
-pub fn number(event: &[u8]) -> u64 {
-    serde_json::from_slice::<serde_json::Value>(event).unwrap()["n"].as_u64().unwrap()
+/// The numbers of the delivered events, in the order of their delivery.
+pub fn delivered_in(notices: &[Notice]) -> Vec<u64> {
+    let events = notices.iter().filter_map(|notice| match notice {
+        Notice::Delivered { events, .. } => Some(events),
+        _ => None,
+    });
+    events.flatten().map(|event| number(event.bytes.as_deref().unwrap_or_default())).collect()
+}
+
+/// The numbers of the dropped events under reason and status.
+pub fn dropped_in(notices: &[Notice]) -> BTreeMap<(&'static str, Option<u16>), Vec<u64>> {
+    let mut dropped: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for notice in notices {
+        if let Notice::Dropped { cause, events } = notice {
+            let numbers = events.iter().map(|event| number(&event.bytes));
+            dropped.entry((cause.reason.name(), cause.status)).or_default().extend(numbers);
+        }
+    }
+    dropped
 }

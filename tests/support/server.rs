@@ -6,8 +6,9 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use companion_segment::testing::Attempt;
 use serde_json::Value;
 
 /// What the server does with a request.
@@ -38,12 +39,31 @@ pub struct Recorded {
     pub body: Value,
     /// Bytes of the body on the wire.
     pub length: usize,
+    /// The `n` of each event.
+    pub n: Vec<u64>,
 }
 
 impl Recorded {
     /// The `n` of each event.
     pub fn numbers(&self) -> Vec<u64> {
-        self.body["batch"].as_array().unwrap().iter().map(|event| event["n"].as_u64().unwrap()).collect()
+        self.n.clone()
+    }
+
+    /// The request that an attempt would be.
+    pub fn virtually(attempt: &Attempt, sent_at: SystemTime, length: usize) -> Self {
+        let mut headers = BTreeMap::new();
+        if attempt.gzip {
+            headers.insert("content-encoding".to_owned(), "gzip".to_owned());
+        }
+        if attempt.retry_count > 0 {
+            headers.insert("x-retry-count".to_owned(), attempt.retry_count.to_string());
+        }
+        let events = attempt.batch.entries();
+        let n: Vec<_> = events.iter().map(|entry| number(&entry.bytes)).collect();
+        let batch: Vec<_> =
+            events.iter().map(|entry| String::from_utf8_lossy(&entry.bytes).into_owned()).collect();
+        let body = serde_json::json!({ "batch": batch, "sentAt": format!("{sent_at:?}") });
+        Self { line: String::new(), headers, body, length, n }
     }
 
     /// The events of the batch.
@@ -137,7 +157,9 @@ fn read(reader: &mut BufReader<&TcpStream>) -> Option<Recorded> {
         flate2::read::GzDecoder::new(body.as_slice()).read_to_end(&mut plain).unwrap();
         body = plain;
     }
-    Some(Recorded { line, headers, body: serde_json::from_slice(&body).unwrap(), length })
+    let body: Value = serde_json::from_slice(&body).unwrap();
+    let n = body["batch"].as_array().into_iter().flatten().filter_map(|event| event["n"].as_u64()).collect();
+    Some(Recorded { line, headers, body, length, n })
 }
 
 /// Does what the script says; false when the connection is of no further use.
@@ -169,4 +191,11 @@ fn answer(mut stream: &TcpStream, reply: Reply) -> bool {
             false
         }
     }
+}
+
+/// The number an event carries: digits after `"n":`, without the work of a parser.
+pub fn number(event: &[u8]) -> u64 {
+    let at = event.windows(4).position(|bytes| bytes == br#""n":"#).unwrap() + 4;
+    let digits = event[at..].iter().take_while(|byte| byte.is_ascii_digit());
+    digits.fold(0, |number, digit| number * 10 + u64::from(digit - b'0'))
 }

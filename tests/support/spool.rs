@@ -1,14 +1,13 @@
-//! One life of a process with a spool, without anything around it.
+//! One life of a process with a log, without a client around it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use companion_segment::config::{Durability, Secret, SpoolConfig};
-use companion_segment::queue::spool::disk::Disk;
-use companion_segment::queue::spool::keeper::{Keeper, SCAN_INTERVAL};
-use companion_segment::queue::spool::{NotWritten, Settings, Spool};
+use companion_segment::testing::{
+    Disk, Done, Durability, Examined, Job, Maintenance, Place, Recovery, Secret, Settings, SpoolConfig, Tail,
+};
 
 /// Small segments, so that everything that happens at their ends happens often.
 pub const SEGMENT_BYTES: u64 = 1_024;
@@ -19,30 +18,24 @@ const WEEK: Duration = Duration::from_secs(7 * 86_400);
 pub struct Setup {
     /// Where.
     pub directory: PathBuf,
-    /// What an event survives.
-    pub durability: Durability,
     /// Keys.
     pub keys: Vec<Secret<[u8; 32]>>,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { directory: "/spool".into(), durability: Durability::Process, keys: Vec::new() }
+        Self { directory: "/spool".into(), keys: Vec::new() }
     }
 }
 
 /// A process, from its start to its end.
 pub struct Life {
-    /// What it writes with.
-    pub spool: Spool,
-    keeper: Keeper,
-    now: Duration,
-    wall: u64,
+    tail: Tail,
+    maintenance: Maintenance,
     last_sequence: u64,
-    /// Unsettled events by sequence.
+    /// Its own unsettled events by sequence, and those it has taken over.
     pub open: BTreeMap<u64, u64>,
-    /// Sequences of its own events, not adopted ones.
-    pub own: BTreeSet<u64>,
+    places: BTreeMap<u64, Place>,
     /// Records that were found damaged.
     pub damaged: u64,
 }
@@ -53,7 +46,7 @@ pub fn payload(id: u64) -> Vec<u8> {
 }
 
 /// The id in a payload; panics on one that was changed.
-pub fn id_of(bytes: &[u8]) -> u64 {
+fn id_of(bytes: &[u8]) -> u64 {
     let id = serde_json::from_slice::<serde_json::Value>(bytes).expect("sound JSON")["id"].as_u64().unwrap();
     assert_eq!(bytes, payload(id), "what is delivered is what was accepted");
     id
@@ -64,131 +57,90 @@ impl Life {
     pub fn begin(disk: Arc<dyn Disk>, setup: &Setup) -> Self {
         let config = SpoolConfig {
             directory: setup.directory.clone(),
-            durability: setup.durability,
+            durability: Durability::Process,
             max_bytes: 1 << 30,
             encryption_keys: setup.keys.clone(),
         };
-        let key = Secret::new("key".to_owned());
-        let mut settings = Settings::new(&config, &key, SystemTime::now());
+        let mut settings = Settings::new(&config, &Secret::new("key".to_owned()));
         settings.segment_bytes = SEGMENT_BYTES;
         let settings = Arc::new(settings);
-        let now = Duration::ZERO;
-        let wall = settings.wall(now);
-        let spool = Spool::open(Arc::clone(&settings), Arc::clone(&disk), now);
-        let keeper = Keeper::new(settings, disk, WEEK, (now, SystemTime::now()));
+        let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+        let wall = i64::try_from(wall.as_millis()).unwrap();
+        let tail =
+            Tail::open(Arc::clone(&settings), Arc::clone(&disk), fastrand::Rng::new(), wall, Duration::ZERO);
+        let maintenance = Maintenance::new(settings, disk, fastrand::Rng::new());
         let mut life = Self {
-            spool,
-            keeper,
-            now,
-            wall,
+            tail,
+            maintenance,
             last_sequence: 0,
             open: BTreeMap::new(),
-            own: BTreeSet::new(),
+            places: BTreeMap::new(),
             damaged: 0,
         };
-        life.adopt();
+        life.recover(wall);
         life
     }
 
-    /// Time passes.
-    pub fn wait(&mut self, duration: Duration) {
-        self.now += duration;
-    }
-
-    /// Looks for orphans until there are none.
-    pub fn adopt(&mut self) {
-        let own = self.spool.home().map(Path::to_path_buf);
-        loop {
-            match self.keeper.adopt(own.as_deref(), self.now, SystemTime::now()) {
-                Ok(Some(adopted)) => {
-                    self.damaged += adopted.damaged;
-                    let events = adopted.events();
-                    self.spool.adopt(adopted, self.last_sequence + 1);
-                    self.last_sequence += events;
-                    self.tidy();
+    /// Takes over what there is, in memory too.
+    fn recover(&mut self, wall: i64) {
+        let now = Duration::ZERO;
+        let mut recovery = Recovery::new(WEEK, 1 << 30, 1 << 30, now, wall);
+        let own = self.tail.path().map(Path::to_path_buf);
+        while recovery.due_at().is_some_and(|due| due <= now) {
+            let Some(job) = recovery.next_job(own.as_deref(), now, 7, false) else { break };
+            // Everything in it is open still.
+            if let Job::Release(_) = job {
+                break;
+            }
+            match self.maintenance.run(job) {
+                Done::Scanned(found) => recovery.scanned(found.ok(), now, 0.5),
+                Done::Claimed(path, numbers) => recovery.claimed(path, numbers),
+                Done::Surveyed(path, found) => {
+                    if let Examined::Adoptable(adoptable) = recovery.surveyed(path, found, now, wall) {
+                        self.damaged += adoptable.damaged;
+                        let (events, first) = (adoptable.events(), self.last_sequence + 1);
+                        self.last_sequence += events;
+                        recovery.adopt(adoptable, self.tail.next_segment(), first);
+                    }
                 }
-                Ok(None) if self.keeper.due_at() > self.now => break,
-                Ok(None) => {}
-                Err(_) => break,
+                Done::Read(plan, back) => {
+                    let lost = recovery.load(&plan, back.unwrap());
+                    self.damaged += lost.len() as u64;
+                }
+                other => panic!("{other:?}"),
+            }
+            while let Some(entry) = recovery.pop() {
+                recovery.release(entry.cost());
+                self.open.insert(entry.sequence, id_of(&entry.bytes));
             }
         }
-        self.now += SCAN_INTERVAL;
-        while let Some(plan) = self.spool.books().next_unread() {
-            let Ok(back) = self.keeper.read(&plan, 2_000) else { break };
-            self.damaged += back.lost.len() as u64;
-            self.spool.settle(back.lost.iter().copied());
-            assert!(self.spool.books_mut().was_read(&plan, back.count, back.offset) && back.count > 0);
-            for event in back.events {
-                self.open.insert(event.sequence, id_of(&event.bytes));
-            }
-        }
-        self.tidy();
     }
 
-    /// Accepts an event; false when the disk did not take it. Some are kept on disk only.
-    pub fn append(&mut self, id: u64, on_disk_only: bool) -> bool {
+    /// Accepts an event.
+    pub fn append(&mut self, id: u64) -> bool {
         let sequence = self.last_sequence + 1;
-        let written = self.spool.append(sequence, self.wall, &payload(id), self.now);
-        assert_ne!(written, Err(NotWritten::Full));
-        let Ok(offset) = written else { return false };
+        let Ok((place, _)) = self.tail.append(sequence, 0, &payload(id), Duration::ZERO) else {
+            return false;
+        };
         self.last_sequence = sequence;
-        if on_disk_only {
-            self.spool.postpone(sequence, offset);
-        }
         self.open.insert(sequence, id);
-        self.own.insert(sequence);
+        self.places.insert(sequence, place);
         true
     }
 
-    /// Reads back what is on disk only, and checks it against what was accepted.
-    pub fn read_back(&mut self) {
-        while let Some(plan) = self.spool.books().next_unread() {
-            let Ok(back) = self.keeper.read(&plan, 500) else { return };
-            assert!(self.spool.books_mut().was_read(&plan, back.count, back.offset) && back.count > 0);
-            for event in &back.events {
-                assert_eq!(self.open[&event.sequence], id_of(&event.bytes));
-            }
-            self.spool.settle(back.lost.iter().copied());
-            for lost in &back.lost {
-                self.damaged += 1;
-                self.open.remove(lost);
-            }
+    /// Settles the `count` oldest.
+    pub fn settle(&mut self, count: usize) {
+        use companion_segment::testing::{Acknowledgement, Chore, Settled};
+        for sequence in self.open.keys().copied().take(count).collect::<Vec<_>>() {
+            self.open.remove(&sequence);
+            let place = self.places[&sequence];
+            let range = Acknowledgement { first: place.sequence, last: place.sequence };
+            let chore = match self.tail.settle(place.segment, 1, 1, false) {
+                Settled::Reclaim(path) => Chore::Reclaim(path),
+                Settled::Acknowledge(path) => Chore::Acknowledge(path, vec![range]),
+                Settled::Unknown => continue,
+            };
+            self.maintenance.run(Job::Chores(vec![chore]));
         }
-    }
-
-    /// Settles the `count` oldest from the `skip`th on; returns their ids.
-    pub fn settle(&mut self, skip: usize, count: usize) -> Vec<u64> {
-        let settled: Vec<_> = self.open.keys().copied().skip(skip).take(count).collect();
-        self.spool.settle(settled.iter().copied());
-        settled.iter().filter_map(|sequence| self.open.remove(sequence)).collect()
-    }
-
-    /// Acknowledges and reclaims.
-    pub fn tidy(&mut self) {
-        let chores = self.spool.books_mut().take_chores();
-        // What fails is repeated by the next life.
-        drop(self.keeper.perform(chores));
-    }
-
-    /// Commits to disk; true when that held.
-    pub fn sync(&mut self) -> Option<u64> {
-        let job = self.spool.take_sync()?;
-        let (persisted, up_to) = self.spool.synced(job.run(), self.now);
-        persisted.then_some(up_to)
-    }
-
-    /// Tries a failing disk again, and writes what is in memory only.
-    pub fn recover(&mut self) {
-        self.wait(Duration::from_secs(6));
-        self.spool.retry(self.now);
-        self.read_back();
-        for (sequence, id) in &self.open {
-            if !self.spool.books().is_safe(*sequence)
-                && self.spool.append(*sequence, self.wall, &payload(*id), self.now).is_err()
-            {
-                return;
-            }
-        }
-        self.spool.caught_up();
     }
 }

@@ -71,7 +71,7 @@ class RecordingEngine implements Engine {
   }
 
   flush(id: number): void {
-    this.#post({ type: 'flushed', id, durationMs: 0, stats: this.#stats(), unflushed: [] });
+    this.#post({ type: 'flushed', id, durationMs: 0, stats: this.#stats() });
   }
 
   isPersisted(): number {
@@ -92,10 +92,6 @@ class RecordingEngine implements Engine {
     const mail = this.#mail;
     this.#mail = [];
     return JSON.stringify(mail);
-  }
-
-  drain(): number {
-    return 0;
   }
 
   exitTimeout(): number {

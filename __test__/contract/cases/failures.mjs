@@ -44,7 +44,7 @@ export const cases = [
     differs: {
       kind: DELIBERATE,
       theirs: 'dropped: `[401] Unauthorized`',
-      ours: 'dropped: `ERR_UNAUTHORIZED`; with a spool kept until the key works',
+      ours: '`ERR_UNAUTHORIZED` at once for a call with a callback; all other events are kept until the key works',
       why: 'a wrong key is a mistake that somebody can mend',
       advice: 'check the key and the region',
       run: async (library, t) => assert.equal((await failed(library, t, 401)).message, '[401] Unauthorized'),
@@ -57,7 +57,7 @@ export const cases = [
       kind: DEFECT,
       theirs: 'the whole batch is dropped',
       ours: 'only that event is dropped',
-      why: 'the others are lost for nothing; here the batch is halved until the event is alone',
+      why: 'the others are lost for nothing; here the batch is divided until the event is alone',
       run: async (library, t) => assert.deepEqual(await poisoned(library, t), []),
     },
   },

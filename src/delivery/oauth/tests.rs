@@ -1,18 +1,19 @@
 #![allow(clippy::unnecessary_wraps, reason = "answers stand in one list with failures")]
 
-use std::collections::VecDeque;
-use std::sync::Mutex as PlainMutex;
-use std::sync::atomic::AtomicU64;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use fastrand::Rng;
 use ring::signature::{RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
 use serde_json::{Value, json};
 
-use super::*;
-use crate::config::{OAuthOptions, Options, Region};
-use crate::delivery::clock::Pause;
-use crate::delivery::transport::Answer;
+use super::token_request;
+use super::tokens::{Access, Outcome, Tokens};
+use crate::config::{OAuthConfig, OAuthOptions, Options, Region};
+use crate::delivery::transport::{Failure, Response};
+use crate::stats::DropReason;
 
 /// Of no use anywhere but here.
 const KEY: &str = include_str!("test-key.pem");
@@ -33,60 +34,14 @@ fn config() -> OAuthConfig {
         .unwrap()
 }
 
-/// Time that passes in pauses only.
-#[derive(Default)]
-struct TestClock {
-    elapsed: Arc<AtomicU64>,
+fn date(seconds: u64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
 }
 
-impl TestClock {
-    fn pass(&self, seconds: u64) {
-        self.elapsed.fetch_add(seconds * 1_000, Ordering::Relaxed);
-    }
-}
-
-impl Clock for TestClock {
-    fn elapsed(&self) -> Duration {
-        Duration::from_millis(self.elapsed.load(Ordering::Relaxed))
-    }
-
-    fn wall(&self) -> SystemTime {
-        SystemTime::UNIX_EPOCH + Duration::from_secs(NOW) + self.elapsed()
-    }
-
-    fn pause(&self, duration: Duration) -> Pause {
-        let elapsed = Arc::clone(&self.elapsed);
-        Box::pin(async move {
-            tokio::task::yield_now().await;
-            elapsed.fetch_add(u64::try_from(duration.as_millis()).unwrap(), Ordering::Relaxed);
-        })
-    }
-}
-
-/// Answers in order, and remembers the assertions it was shown.
-#[derive(Default)]
-struct Server {
-    answers: PlainMutex<VecDeque<Result<Response, Failure>>>,
-    assertions: PlainMutex<Vec<Value>>,
-}
-
-impl Transport for Server {
-    fn send(&self, request: Request) -> Answer<'_> {
-        Box::pin(async move {
-            // Others get the time to ask too.
-            tokio::task::yield_now().await;
-            self.assertions.lock().unwrap().push(claims_of(&request));
-            self.answers.lock().unwrap().pop_front().expect("a request that was not expected")
-        })
-    }
-
-    fn compresses(&self) -> bool {
-        false
-    }
-}
-
-/// The claims in a token request, with a signature that holds.
-fn claims_of(request: &Request) -> Value {
+#[test]
+fn an_assertion_says_who_asks_for_whom_and_when() {
+    let config = config();
+    let request = token_request(&config, date(NOW)).unwrap();
     assert_eq!(request.endpoint.as_str(), "http://localhost:1/token");
     assert!(request.keeps_body);
     let form: Vec<(String, String)> = url::form_urlencoded::parse(&request.body).into_owned().collect();
@@ -96,162 +51,183 @@ fn claims_of(request: &Request) -> Value {
     assert_eq!(value("client_assertion_type"), "urn:ietf:params:oauth:client-assertion-type:jwt-bearer");
     let (message, signature) = value("client_assertion").rsplit_once('.').unwrap();
     let decode = |text: &str| BASE64_URL_SAFE_NO_PAD.decode(text).unwrap();
-    let config = config();
     UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, config.key.public_key())
         .verify(message.as_bytes(), &decode(signature))
         .unwrap();
     let (header, claims) = message.split_once('.').unwrap();
     let header: Value = serde_json::from_slice(&decode(header)).unwrap();
     assert_eq!(header, json!({ "alg": "RS256", "kid": "key-1", "typ": "JWT" }));
-    serde_json::from_slice(&decode(claims)).unwrap()
+    let claims: Value = serde_json::from_slice(&decode(claims)).unwrap();
+    let expected = json!({
+        "iss": "client", "sub": "client", "aud": "http://localhost:1",
+        "iat": NOW - 5, "exp": NOW + 55, "jti": claims["jti"],
+    });
+    assert_eq!(claims, expected);
+    assert_eq!(claims["jti"].as_str().unwrap().len(), 36);
 }
 
-fn granted(token: &str, seconds: u64) -> Result<Response, Failure> {
+fn granted(token: &str, seconds: Option<u64>) -> Result<Response, Failure> {
     let body = json!({ "access_token": token, "expires_in": seconds, "token_type": "Bearer" });
     Ok(Response { status: 200, body: body.to_string().into_bytes(), ..Response::default() })
 }
 
-fn answer(status: u16, headers: &[(&str, &str)]) -> Result<Response, Failure> {
+fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Result<Response, Failure> {
     let headers = headers.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
-    Ok(Response { status, headers, ..Response::default() })
+    Ok(Response { status, headers, body: body.as_bytes().to_vec() })
 }
 
+/// Tokens, and a moment.
 struct Bench {
     tokens: Tokens,
-    server: Arc<Server>,
-    clock: Arc<TestClock>,
+    seconds: u64,
+    chance: Rng,
 }
 
 impl Bench {
-    fn new(answers: impl IntoIterator<Item = Result<Response, Failure>>) -> Self {
-        let server =
-            Arc::new(Server { answers: PlainMutex::new(answers.into_iter().collect()), ..Server::default() });
-        let clock = Arc::new(TestClock::default());
-        let transport = Arc::clone(&server) as Arc<dyn Transport>;
-        let time = Arc::clone(&clock) as Arc<dyn Clock>;
-        Self { tokens: Tokens::new(config(), transport, time, Rng::with_seed(7)), server, clock }
+    fn new() -> Self {
+        Self { tokens: Tokens::new(3), seconds: 0, chance: Rng::with_seed(7) }
     }
 
-    async fn token(&self) -> Result<String, Refusal> {
-        self.tokens.current().await.map(|token| token.expose().clone())
+    fn now(&self) -> Duration {
+        Duration::from_secs(self.seconds)
     }
 
-    fn requests(&self) -> usize {
-        self.server.assertions.lock().unwrap().len()
+    fn token(&self) -> Option<String> {
+        match self.tokens.access(self.now()) {
+            Access::Granted(token) => Some(token.expose().clone()),
+            Access::Wait(_) => None,
+        }
+    }
+
+    /// Asks, and is answered at once.
+    fn ask(&mut self, answer: &Result<Response, Failure>) -> Outcome {
+        let now = self.now();
+        assert!(self.tokens.wants_to_ask(now));
+        self.tokens.ask(now, date(NOW + self.seconds));
+        assert!(!self.tokens.wants_to_ask(now), "one request for all");
+        self.tokens.answered(answer, now, date(NOW + self.seconds), &mut self.chance)
     }
 }
 
-#[tokio::test]
-async fn an_assertion_says_who_asks_for_whom_and_when() {
-    let bench = Bench::new([granted("one", 60)]);
-    bench.token().await.unwrap();
-    let claims = bench.server.assertions.lock().unwrap().remove(0);
-    assert_eq!(
-        claims,
-        json!({
-            "iss": "client", "sub": "client", "aud": "http://localhost:1",
-            "iat": NOW - 5, "exp": NOW + 55, "jti": claims["jti"],
-        })
-    );
-    assert_eq!(claims["jti"].as_str().unwrap().len(), 36);
+#[test]
+fn a_token_is_renewed_from_half_of_its_life_on() {
+    let mut bench = Bench::new();
+    assert_eq!(bench.ask(&granted("one", Some(100))), Outcome::Granted);
+    bench.seconds = 49;
+    assert!(!bench.tokens.wants_to_ask(bench.now()));
+    bench.seconds = 50;
+    assert_eq!(bench.token().as_deref(), Some("one"), "in use until there is another");
+    assert_eq!(bench.ask(&granted("two", Some(100))), Outcome::Granted);
+    assert_eq!(bench.token().as_deref(), Some("two"));
 }
 
-#[tokio::test]
-async fn all_who_wait_share_one_request() {
-    let bench = Bench::new([granted("one", 60)]);
-    let all = futures_util::future::join_all((0..20).map(|_| bench.token())).await;
-    assert_eq!(all, vec![Ok("one".to_owned()); 20]);
-    assert_eq!(bench.requests(), 1);
+#[test]
+fn a_token_that_can_not_be_renewed_is_used_to_its_end() {
+    let mut bench = Bench::new();
+    bench.ask(&granted("one", Some(100)));
+    bench.seconds = 50;
+    assert_eq!(bench.ask(&answer(500, &[], "")), Outcome::NotRenewed);
+    assert!(!bench.tokens.wants_to_ask(bench.now()), "not with every batch");
+    assert_eq!(bench.token().as_deref(), Some("one"));
+    bench.seconds = 100;
+    assert_eq!(bench.token(), None);
+    assert!(bench.tokens.wants_to_ask(bench.now()));
 }
 
-#[tokio::test]
-async fn a_token_is_renewed_from_half_of_its_life_on() {
-    let bench = Bench::new([granted("one", 100), granted("two", 100)]);
-    bench.token().await.unwrap();
-    bench.clock.pass(49);
-    assert_eq!(bench.token().await.unwrap(), "one");
-    bench.clock.pass(1);
-    assert_eq!(bench.token().await.unwrap(), "two");
-    assert_eq!(bench.requests(), 2);
+#[test]
+fn a_token_without_an_end_is_good_until_it_is_refused() {
+    let mut bench = Bench::new();
+    assert_eq!(bench.ask(&granted("one", None)), Outcome::Granted);
+    bench.seconds = 1_000;
+    assert_eq!(bench.token().as_deref(), Some("one"));
+    assert!(!bench.tokens.wants_to_ask(bench.now()));
 }
 
-#[tokio::test]
-async fn a_token_that_can_not_be_renewed_is_used_to_its_end() {
-    let bench = Bench::new([granted("one", 100), answer(500, &[]), granted("two", 100)]);
-    bench.token().await.unwrap();
-    bench.clock.pass(50);
-    assert_eq!(bench.token().await.unwrap(), "one");
-    assert_eq!(bench.token().await.unwrap(), "one");
-    assert_eq!(bench.requests(), 2);
-    bench.clock.pass(50);
-    assert_eq!(bench.token().await.unwrap(), "two");
-}
-
-#[tokio::test]
-async fn a_token_that_segment_refused_is_not_used_again() {
-    let bench = Bench::new([granted("one", 100), granted("two", 100)]);
-    let first = bench.tokens.current().await.unwrap();
-    bench.tokens.discard(&first).await;
-    let second = bench.tokens.current().await.unwrap();
-    assert_eq!(second.expose(), "two");
+#[test]
+fn a_token_that_segment_refused_is_not_used_again() {
+    let mut bench = Bench::new();
+    bench.ask(&granted("one", Some(100)));
+    let Access::Granted(first) = bench.tokens.access(bench.now()) else { panic!("granted") };
+    bench.tokens.discard(&first);
+    assert_eq!(bench.token(), None);
+    bench.ask(&granted("two", Some(100)));
     // Another batch that had the first one.
-    bench.tokens.discard(&first).await;
-    assert!(Arc::ptr_eq(&bench.tokens.current().await.unwrap(), &second));
+    bench.tokens.discard(&first);
+    assert_eq!(bench.token().as_deref(), Some("two"));
+    assert_eq!(Arc::strong_count(&first), 1);
 }
 
-#[tokio::test]
-async fn what_can_not_succeed_is_told_at_once() {
-    for status in [400, 401, 403, 404, 415, 501] {
-        let bench = Bench::new([answer(status, &[])]);
-        assert_eq!(bench.token().await, Err(Refusal::Permanent(status)));
-        assert_eq!((bench.requests(), bench.clock.elapsed()), (1, Duration::ZERO));
+#[test]
+fn only_an_error_of_oauth_refuses_the_client() {
+    for error in ["invalid_client", "invalid_grant", "unauthorized_client", "invalid_scope"] {
+        for status in [400, 401, 403] {
+            let body = json!({ "error": error }).to_string();
+            assert_eq!(Bench::new().ask(&answer(status, &[], &body)), Outcome::Refused(status), "{error}");
+        }
+    }
+    for status in [400, 401, 403, 404, 413, 415, 422, 425, 431, 501] {
+        for body in
+            ["", "<html>", r#"{"message":"nobody is home"}"#, r#"{"error":"temporarily_unavailable"}"#]
+        {
+            let outcome = Bench::new().ask(&answer(status, &[], body));
+            assert_eq!(outcome, Outcome::Retry(DropReason::Server, Some(status)), "{status} {body}");
+        }
     }
 }
 
-#[tokio::test]
-async fn what_may_succeed_is_tried_again_and_its_failure_shared() {
-    let failures = [Err(Failure::Network), Err(Failure::Timeout), answer(302, &[]), answer(503, &[])];
-    let bench = Bench::new(failures.into_iter().chain([granted("one", 60)]));
-    let all = futures_util::future::join_all((0..5).map(|_| bench.token())).await;
-    assert_eq!(all, vec![Err(Refusal::Temporary(DropReason::Server, Some(503))); 5]);
-    assert_eq!(bench.requests(), 4);
-    assert_eq!(bench.token().await.unwrap(), "one");
+#[test]
+fn every_fourth_failure_counts_as_a_failed_attempt_and_pauses_double() {
+    let mut bench = Bench::new();
+    let failures = [Err(Failure::Network), Err(Failure::Timeout), answer(302, &[], ""), answer(503, &[], "")];
+    let mut pauses = Vec::new();
+    for (index, failure) in failures.iter().cycle().take(8).enumerate() {
+        let outcome = bench.ask(failure);
+        assert_eq!(matches!(outcome, Outcome::Failed(..)), index % 4 == 3, "{index}: {outcome:?}");
+        let Access::Wait(Some(until)) = bench.tokens.access(bench.now()) else { panic!("waits") };
+        pauses.push(until.saturating_sub(bench.now()));
+        bench.seconds += 61;
+    }
+    assert!(pauses[0] >= Duration::from_millis(250) && pauses[0] <= Duration::from_millis(500));
+    assert!(pauses.windows(2).filter(|pair| pair[1] > pair[0]).count() >= 5, "{pauses:?}");
+    assert_eq!(bench.ask(&granted("one", Some(60))), Outcome::Granted);
 }
 
-#[tokio::test]
-async fn an_answer_without_a_token_is_a_failure() {
-    let body = |text: &str| Ok(Response { status: 200, body: text.into(), ..Response::default() });
-    let bench = Bench::new([
-        body("{}"),
-        body("<html>"),
-        body(r#"{"access_token":"","expires_in":5}"#),
-        granted("one", 60),
-    ]);
-    assert_eq!(bench.token().await.unwrap(), "one");
+#[test]
+fn an_answer_without_a_token_is_a_failure() {
+    for body in ["{}", "<html>", r#"{"access_token":"","expires_in":5}"#] {
+        let outcome = Bench::new().ask(&answer(200, &[], body));
+        assert_eq!(outcome, Outcome::Retry(DropReason::Server, Some(200)));
+    }
 }
 
-#[tokio::test]
-async fn a_pause_that_is_asked_for_is_kept_and_is_no_failure() {
-    let throttled = (0..5).map(|_| answer(429, &[("retry-after", "7")]));
-    let bench = Bench::new(throttled.chain([answer(429, &[]), granted("one", 60)]));
-    assert_eq!(bench.token().await.unwrap(), "one");
-    assert_eq!(bench.clock.elapsed(), Duration::from_secs(5 * 7 + 5));
+#[test]
+fn a_pause_that_is_asked_for_is_kept_and_is_no_failure() {
+    for (headers, seconds) in [(&[("retry-after", "7")][..], 7), (&[], 5)] {
+        let mut bench = Bench::new();
+        let Outcome::Throttled(pause) = bench.ask(&answer(429, headers, "")) else { panic!("throttled") };
+        assert!(pause >= Duration::from_secs(seconds) && pause <= Duration::from_secs(seconds) * 11 / 10);
+        assert!(!bench.tokens.wants_to_ask(bench.now()));
+        bench.seconds += seconds + 1;
+        assert!(bench.tokens.wants_to_ask(bench.now()));
+    }
 }
 
-#[tokio::test]
-async fn the_time_of_the_authorization_server_counts() {
-    let date = httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_secs(NOW + 3_600));
-    let bench = Bench::new([answer(401, &[("date", &date)]), granted("one", 60)]);
-    assert_eq!(bench.token().await.unwrap(), "one");
-    let assertions = bench.server.assertions.lock().unwrap();
-    assert_eq!(assertions[1]["iat"], json!(NOW + 3_600 - 5));
+#[test]
+fn the_time_of_the_authorization_server_counts() {
+    let there = httpdate::fmt_http_date(date(NOW + 3_600));
+    let refusal = answer(401, &[("date", &there)], r#"{"error":"invalid_client"}"#);
+    let mut bench = Bench::new();
+    assert_eq!(bench.ask(&refusal), Outcome::Retry(DropReason::Unauthorized, Some(401)), "perhaps the clock");
+    assert_eq!(bench.tokens.ask(bench.now(), date(NOW)), date(NOW + 3_600));
+    let outcome = bench.tokens.answered(&refusal, bench.now(), date(NOW), &mut bench.chance);
+    assert_eq!(outcome, Outcome::Refused(401), "it was not the clock");
 }
 
-#[tokio::test]
-async fn a_right_clock_is_no_reason_to_ask_again() {
-    let date = httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_secs(NOW - 2));
-    let bench = Bench::new([answer(401, &[("date", &date)])]);
-    assert_eq!(bench.token().await, Err(Refusal::Permanent(401)));
+#[test]
+fn a_right_clock_is_no_reason_to_ask_again() {
+    let there = httpdate::fmt_http_date(date(NOW - 2));
+    let refusal = answer(401, &[("date", &there)], r#"{"error":"invalid_client"}"#);
+    assert_eq!(Bench::new().ask(&refusal), Outcome::Refused(401));
 }
 
 #[test]

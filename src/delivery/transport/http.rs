@@ -98,7 +98,7 @@ impl HttpTransport {
         {
             builder = builder.header(PROXY_AUTHORIZATION, credentials);
         }
-        builder.body(Full::from(request.body))
+        builder.body(Full::new(request.body))
     }
 }
 

@@ -9,6 +9,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use url::Url;
 
 /// The most an answer's body may hold; the rest is not read.
@@ -21,7 +22,7 @@ pub struct Request {
     /// Names in the case they are sent in. Holds the authorization: never log it.
     pub headers: Vec<(String, String)>,
     /// The body as it goes on the wire.
-    pub body: Vec<u8>,
+    pub body: Bytes,
     /// Whether the answer's body is of use.
     pub keeps_body: bool,
 }

@@ -73,6 +73,7 @@ impl Keyring {
 
     /// Whether records are encrypted.
     #[must_use]
+    #[cfg(test)]
     pub const fn encrypts(&self) -> bool {
         !self.0.is_empty()
     }

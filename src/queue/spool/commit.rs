@@ -4,8 +4,8 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::books::SegmentId;
 use super::disk::{Disk, LogFile};
+use crate::queue::SegmentId;
 
 /// What a power loss could still take.
 #[derive(Clone, Default)]
@@ -37,5 +37,11 @@ impl SyncJob {
             self.disk.sync_directory(directory)?;
         }
         Ok(self.unsynced.up_to)
+    }
+}
+
+impl std::fmt::Debug for SyncJob {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("SyncJob").field("up_to", &self.unsynced.up_to).finish_non_exhaustive()
     }
 }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::Settings;
 use super::disk::Disk;
-use super::home::DEAD_LETTERS;
+use super::lease::DEAD_LETTERS;
 use super::writer::Writer;
 
 /// Bytes that all dead letters of a source may hold.

@@ -7,10 +7,10 @@ use serde::Serialize;
 
 use super::cipher::{Keyring, Place};
 use super::disk::Disk;
-use super::home::{acknowledgement_file, hex};
-use super::keeper::MAX_SEGMENT_BYTES;
+use super::jobs::MAX_SEGMENT_BYTES;
+use super::lease::acknowledgement_file;
 use super::reader::{Found, Scan};
-use super::record::{ENCRYPTED, HEADER_LENGTH, Header, HeaderProblem, Record};
+use super::record::{ENCRYPTED, HEADER_LENGTH, Header, HeaderProblem, Record, hex};
 use super::survey::{Survey, survey};
 
 /// A segment file, and who has it.

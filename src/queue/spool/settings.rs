@@ -1,12 +1,11 @@
 //! What a spool is told once.
 
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ring::digest::{SHA256, digest};
 
 use super::cipher::Keyring;
-use super::home::hex;
+use super::record::hex;
 use crate::config::{Durability, Secret, SpoolConfig};
 
 /// A segment is closed at this size, or at a sixteenth of what the spool may hold.
@@ -25,14 +24,12 @@ pub struct Settings {
     pub durability: Durability,
     /// Encryption.
     pub keyring: Keyring,
-    /// The wall clock when the client's monotonic clock was at zero.
-    pub epoch: SystemTime,
 }
 
 impl Settings {
     /// The settings for a source. Its directory is named by a digest: neither key nor host is in the spool.
     #[must_use]
-    pub fn new(config: &SpoolConfig, write_key: &Secret<String>, epoch: SystemTime) -> Self {
+    pub fn new(config: &SpoolConfig, write_key: &Secret<String>) -> Self {
         let hash = digest(&SHA256, write_key.expose().as_bytes());
         let name: String = hex(hash.as_ref()).chars().take(16).collect();
         Self {
@@ -41,14 +38,6 @@ impl Settings {
             segment_bytes: SEGMENT_BYTES.min(config.max_bytes / 16),
             durability: config.durability,
             keyring: Keyring::new(&config.encryption_keys),
-            epoch,
         }
-    }
-
-    /// A moment of the client's monotonic clock as milliseconds since 1970. Jumps of the wall clock do not move it.
-    #[must_use]
-    pub fn wall(&self, elapsed: Duration) -> u64 {
-        let since = self.epoch.duration_since(UNIX_EPOCH).unwrap_or_default() + elapsed;
-        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
     }
 }

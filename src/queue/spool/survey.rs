@@ -1,23 +1,27 @@
 //! What is in a segment, and how old it is. Pure.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use super::books::Stretch;
 use super::reader::{Found, Scan};
 use super::record::{Acknowledgement, HEADER_LENGTH};
 
-/// A moment in milliseconds since 1970.
+/// A moment of the wall clock in milliseconds since 1970.
 #[must_use]
-pub fn milliseconds(wall: SystemTime) -> u64 {
+pub fn since_1970(wall: SystemTime) -> i64 {
     let since = wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// How long ago a moment in milliseconds since 1970 was; nothing for one to come.
-#[must_use]
-pub fn age(accepted_at: u64, wall: SystemTime) -> Duration {
-    Duration::from_millis(milliseconds(wall).saturating_sub(accepted_at))
+/// Consecutive unsettled records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stretch {
+    /// What the file calls the first.
+    pub first_on_disk: u64,
+    /// How many.
+    pub length: u64,
+    /// Where the first begins.
+    pub offset: u64,
 }
 
 /// What is in a segment.
@@ -33,6 +37,8 @@ pub struct Survey {
     pub torn: usize,
     /// When the oldest unsettled record was accepted; the largest number when there is none.
     pub oldest_at: u64,
+    /// Milliseconds to add to the times in the segment, because the clock of its writer was wrong.
+    pub correction: i64,
 }
 
 /// Goes through a segment and its acknowledgements.
@@ -60,13 +66,22 @@ pub fn survey(segment: &[u8], acknowledgements: &[u8]) -> Survey {
             }
         }
     }
+    survey.correction = Acknowledgement::decode_all(acknowledgements)
+        .filter_map(|record| record.as_correction())
+        .last()
+        .unwrap_or_default();
+    if survey.oldest_at < u64::MAX {
+        survey.oldest_at = survey.oldest_at.saturating_add_signed(survey.correction);
+    }
     survey
 }
 
 /// Settled ranges, first to last, without overlaps.
 fn settled(acknowledgements: &[u8]) -> BTreeMap<u64, u64> {
-    let mut ranges: Vec<_> =
-        Acknowledgement::decode_all(acknowledgements).map(|range| (range.first, range.last)).collect();
+    let mut ranges: Vec<_> = Acknowledgement::decode_all(acknowledgements)
+        .filter(|range| range.as_correction().is_none())
+        .map(|range| (range.first, range.last))
+        .collect();
     ranges.sort_unstable();
     let mut merged: BTreeMap<u64, u64> = BTreeMap::new();
     for (first, last) in ranges {

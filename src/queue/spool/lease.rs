@@ -1,10 +1,11 @@
-//! One instance's directory: whoever holds its lock owns what is in it.
+//! A lease on one instance's directory: whoever holds its lock owns what is in it.
 
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use uuid::Uuid;
+use fastrand::Rng;
+use uuid::Builder;
 
 use super::disk::{Disk, LOCK_FILE, Lock};
 
@@ -13,33 +14,34 @@ pub const DEAD_LETTERS: &str = "dead";
 const ATTEMPTS: usize = 16;
 
 /// A directory that is ours until this is dropped or the process ends, in whatever way.
-pub struct Home {
+pub struct Lease {
     /// Where it is.
     pub path: PathBuf,
     lock: Lock,
 }
 
-impl Home {
+impl Lease {
     /// Creates a directory for a new instance. Until its lock is held, whoever looks for orphans may take it for one and
     /// tidy it up: then another one is made. It can't be renamed into sight once it is locked, because Windows renames
     /// no directory with an open file in it.
     ///
     /// # Errors
     /// As the file system says.
-    pub fn create(disk: &dyn Disk, directory: &Path) -> io::Result<Self> {
+    pub fn create(disk: &dyn Disk, directory: &Path, chance: &mut Rng) -> io::Result<Self> {
         disk.prepare(directory)?;
         let mut attempts = 0;
         loop {
             attempts += 1;
-            match Self::create_once(disk, directory) {
+            match Self::create_once(disk, directory, chance) {
                 Err(error) if is_tidied_up(&error) && attempts < ATTEMPTS => {}
                 other => return other,
             }
         }
     }
 
-    fn create_once(disk: &dyn Disk, directory: &Path) -> io::Result<Self> {
-        let path = directory.join(Uuid::new_v4().to_string());
+    fn create_once(disk: &dyn Disk, directory: &Path, chance: &mut Rng) -> io::Result<Self> {
+        let name = Builder::from_random_bytes(chance.u128(..).to_le_bytes()).into_uuid();
+        let path = directory.join(name.to_string());
         disk.prepare(&path)?;
         let lock = disk.lock(&path)?.ok_or(io::ErrorKind::NotFound)?;
         Ok(Self { path, lock })
@@ -75,9 +77,9 @@ fn is_tidied_up(error: &io::Error) -> bool {
         || (cfg!(windows) && error.kind() == io::ErrorKind::PermissionDenied)
 }
 
-impl fmt::Debug for Home {
+impl fmt::Debug for Lease {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Home").field("path", &self.path).finish_non_exhaustive()
+        formatter.debug_struct("Lease").field("path", &self.path).finish_non_exhaustive()
     }
 }
 
@@ -85,6 +87,12 @@ impl fmt::Debug for Home {
 #[must_use]
 pub fn segment_file(number: u64) -> String {
     format!("{number:016x}.seg")
+}
+
+/// The path of a segment in a directory.
+#[must_use]
+pub fn segment_path(directory: &Path, number: u64) -> PathBuf {
+    directory.join(segment_file(number))
 }
 
 /// The number in the file name of a segment.
@@ -105,19 +113,12 @@ fn is_acknowledgement_file(name: &str) -> bool {
     name.strip_suffix(".ack").is_some()
 }
 
-/// Bytes as hexadecimal text.
-#[must_use]
-pub fn hex(bytes: &[u8]) -> String {
-    let digit = |value: u8| char::from_digit(value.into(), 16).unwrap_or_default();
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::sync::{Arc, Barrier};
 
-    use super::{Disk as _, Home};
+    use super::{Disk as _, Lease, Rng};
     use crate::queue::spool::disk::SystemDisk;
 
     /// Whoever tidies up takes every directory that nobody has locked yet for an orphan.
@@ -133,8 +134,8 @@ mod tests {
                 start.wait();
                 while !is_over.load(Ordering::Relaxed) {
                     for item in SystemDisk.list(&directory).unwrap() {
-                        if let Ok(Some(home)) = Home::claim(&SystemDisk, directory.join(item.name)) {
-                            home.remove(&SystemDisk);
+                        if let Ok(Some(lease)) = Lease::claim(&SystemDisk, directory.join(item.name)) {
+                            lease.remove(&SystemDisk);
                         }
                     }
                 }
@@ -145,12 +146,12 @@ mod tests {
             move || {
                 start.wait();
                 for _ in 0..200 {
-                    let home = Home::create(&SystemDisk, &directory).unwrap();
-                    assert!(SystemDisk.is_locked(&home.path).unwrap());
-                    assert!(matches!(Home::claim(&SystemDisk, home.path.clone()), Ok(None)));
-                    std::fs::write(home.path.join("0000000000000001.seg"), b"kept").unwrap();
-                    std::fs::remove_file(home.path.join("0000000000000001.seg")).unwrap();
-                    home.remove(&SystemDisk);
+                    let lease = Lease::create(&SystemDisk, &directory, &mut Rng::new()).unwrap();
+                    assert!(SystemDisk.is_locked(&lease.path).unwrap());
+                    assert!(matches!(Lease::claim(&SystemDisk, lease.path.clone()), Ok(None)));
+                    std::fs::write(lease.path.join("0000000000000001.seg"), b"kept").unwrap();
+                    std::fs::remove_file(lease.path.join("0000000000000001.seg")).unwrap();
+                    lease.remove(&SystemDisk);
                 }
             }
         };

@@ -1,0 +1,378 @@
+//! What answers do to the batches they belong to.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::route::{Compression, Recovered};
+use super::{Attempts, Delivery, State, WAKE_SPREAD, Worker, without_answer};
+use crate::delivery::dead_letter::{Cause, status_line};
+use crate::delivery::notice::{Level, Notice};
+use crate::delivery::oauth::tokens::Outcome;
+use crate::delivery::retry::{self, Verdict};
+use crate::delivery::transport::{Failure, Response};
+use crate::error::{Error, ErrorKind};
+use crate::stats::DropReason;
+
+impl Worker {
+    /// Requests that were given up meanwhile left all the same.
+    pub(super) const fn sent(&mut self, raw: usize, on_the_wire: usize) {
+        self.published.bytes_raw += raw as u64;
+        self.published.bytes_sent += on_the_wire as u64;
+    }
+
+    pub(super) fn answered(&mut self, request: u64, answer: &Result<Response, Failure>) {
+        if self.token_request == Some(request) {
+            self.token_request = None;
+            return self.token_answered(answer);
+        }
+        // Unknown: the client was closed, or the batch given up.
+        let Some(id) = self.sending.remove(&request) else { return };
+        let Some(mut delivery) = self.deliveries.remove(&id) else { return };
+        let State::Sending { gzip, token, .. } =
+            std::mem::replace(&mut delivery.state, State::Waiting { not_before: self.elapsed() })
+        else {
+            return;
+        };
+        let status = answer.as_ref().ok().map(|response| response.status);
+        match status {
+            Some(status) => self.log(Level::Debug, "answered", || {
+                json!({ "status": status, "batch": id, "events": delivery.batch.entries().len() })
+            }),
+            None => self.log(Level::Debug, "no answer", || {
+                json!({ "failure": format!("{:?}", answer.as_ref().err()), "batch": id, "events": delivery.batch.entries().len() })
+            }),
+        }
+        if let (Some(token), Some(401 | 403 | 511)) = (&token, status)
+            && !std::mem::replace(&mut delivery.attempts.token_refused, true)
+        {
+            if let Some(tokens) = &mut self.tokens {
+                tokens.discard(token);
+            }
+            self.deliveries.insert(id, delivery);
+            return;
+        }
+        if self.repeats_plain(&mut delivery, gzip, status) {
+            self.deliveries.insert(id, delivery);
+            return;
+        }
+        let verdict = self.judge(answer);
+        if !matches!(verdict, Verdict::Throttled(_)) {
+            self.route.is_not_limited();
+            delivery.limited = None;
+        }
+        if verdict != Verdict::Delivered {
+            self.published.consecutive_failures += 1;
+        }
+        match verdict {
+            Verdict::Delivered => self.delivered(&delivery),
+            Verdict::Retry(reason) => self.back_off(delivery, reason, status),
+            Verdict::Throttled(pause) => self.throttled(delivery, pause, status),
+            Verdict::Split => self.refused(delivery, status),
+            Verdict::Drop(DropReason::Unauthorized) => self.unauthorized(delivery, status, false),
+            Verdict::Drop(reason) => self.give_up(&delivery, reason, status),
+        }
+    }
+
+    fn judge(&self, answer: &Result<Response, Failure>) -> Verdict {
+        match answer {
+            Err(Failure::Network) => Verdict::Retry(DropReason::Network),
+            Err(Failure::Timeout) => Verdict::Retry(DropReason::Timeout),
+            Ok(response) => {
+                let retry_after = response.header("retry-after");
+                let reset = response.header("x-ratelimit-reset");
+                retry::classify(response.status, retry::requested_pause(retry_after, reset, self.now.wall))
+            }
+        }
+    }
+
+    /// Learns whether the other side takes gzip; true when the same batch is to be sent once more, plain.
+    fn repeats_plain(&mut self, delivery: &mut Delivery, gzip: bool, status: Option<u16>) -> bool {
+        let Some(status) = status else { return false };
+        let was_repeat = std::mem::take(&mut delivery.is_plain_repeat);
+        match (status, gzip, self.route.compression) {
+            (200..=299, true, _) => self.route.compression = Compression::Taken,
+            (200..=299, false, _) if was_repeat => {
+                self.route.compression = Compression::Refused;
+                self.log(
+                    Level::Info,
+                    "compressed bodies are refused here, sending plain ones from now on",
+                    || Value::Null,
+                );
+            }
+            (200..=299, false, Compression::Doubtful) => self.route.compression = Compression::Untested,
+            // A 400 speaks of the content once this route has taken gzip before.
+            (400, true, Compression::Untested) | (415, true, _) => {
+                self.route.compression = Compression::Doubtful;
+                delivery.is_plain_repeat = true;
+                return true;
+            }
+            _ => {}
+        }
+        false
+    }
+
+    fn delivered(&mut self, delivery: &Delivery) {
+        self.published.delivered += delivery.batch.entries().len() as u64;
+        self.published.consecutive_failures = 0;
+        self.published.last_success = Some(self.elapsed());
+        self.is_refusal_told = false;
+        match self.route.succeed() {
+            Recovered::Nothing => {}
+            Recovered::KeyRefused => {
+                self.log(Level::Info, "Segment takes the write key again", || Value::Null);
+            }
+            Recovered::Outage => self.log(Level::Info, "Segment takes events again", || Value::Null),
+        }
+        // What waits because of failures need not wait any longer.
+        let at = self.elapsed() + WAKE_SPREAD.mul_f64(self.chance.f64());
+        self.wake_deliveries(at);
+        self.tell_delivered(delivery);
+        self.settle(delivery.batch.entries());
+    }
+
+    fn give_up(&mut self, delivery: &Delivery, reason: DropReason, status: Option<u16>) {
+        let cause = Cause::new(reason, status, delivery.attempts.sent);
+        self.drop_entries(cause, delivery.batch.entries());
+    }
+
+    fn back_off(&mut self, mut delivery: Delivery, reason: DropReason, status: Option<u16>) {
+        if !self.counts_failure(&mut delivery) {
+            return self.give_up(&delivery, reason, status);
+        }
+        delivery.attempts.pauses += 1;
+        let pause = retry::backoff(delivery.attempts.pauses, &mut self.chance);
+        let attempts = delivery.attempts.sent;
+        self.log(Level::Info, "delivery failed, trying again", || {
+            json!({
+                "reason": reason.name(),
+                "status": status,
+                "attempts": attempts,
+                "pause_ms": u64::try_from(pause.as_millis()).unwrap_or(u64::MAX),
+            })
+        });
+        self.wait(delivery, self.elapsed() + pause);
+    }
+
+    /// Counts a failed attempt; false when there are no more to be had.
+    fn counts_failure(&self, delivery: &mut Delivery) -> bool {
+        let now = self.elapsed();
+        let attempts = &mut delivery.attempts;
+        attempts.failures += 1;
+        let since = *attempts.first_failure.get_or_insert(now);
+        let is_spent = self.config.max_retries.is_some_and(|retries| attempts.failures > retries);
+        !is_spent && now.saturating_sub(since) < self.config.max_total_backoff
+    }
+
+    fn wait(&mut self, mut delivery: Delivery, not_before: Duration) {
+        delivery.state = State::Waiting { not_before };
+        self.deliveries.insert(delivery.batch.id, delivery);
+    }
+
+    fn throttled(&mut self, mut delivery: Delivery, pause: Duration, status: Option<u16>) {
+        let now = self.elapsed();
+        let pause = self.route.limit(pause, now, &mut self.chance);
+        self.log(
+            Level::Info,
+            "rate limited, waiting",
+            || json!({ "pause_ms": u64::try_from(pause.as_millis()).unwrap_or(u64::MAX) }),
+        );
+        delivery.limited = status;
+        self.wait(delivery, now);
+    }
+
+    /// Until when Segment may go on with rate limits before what waits because of them is given up.
+    pub(super) fn rate_limit_ends_at(&self) -> Option<Duration> {
+        let is_limited = self.deliveries.values().any(|delivery| delivery.limited.is_some());
+        let since = self.route.limited_since().filter(|_| is_limited)?;
+        Some(since.saturating_add(self.config.max_rate_limit))
+    }
+
+    pub(super) fn end_rate_limit(&mut self) {
+        if self.rate_limit_ends_at().is_none_or(|ends_at| ends_at > self.elapsed()) {
+            return;
+        }
+        for delivery in self.take_waiting(|delivery| delivery.limited.is_some()) {
+            self.give_up(&delivery, DropReason::RateLimited, delivery.limited);
+        }
+    }
+
+    /// Segment refused the content: some event in it is bad, unless everything is refused.
+    fn refused(&mut self, mut delivery: Delivery, status: Option<u16>) {
+        let now = self.elapsed();
+        if let Some(is_news) = self.route.refuse_content(now, &mut self.chance) {
+            if is_news {
+                self.tell_outage(status);
+            }
+            if !self.counts_failure(&mut delivery) {
+                return self.give_up(&delivery, DropReason::Rejected, status);
+            }
+            delivery.was_refused = true;
+            return self.wait(delivery, now);
+        }
+        let parts: Vec<_> = delivery.batch.divide(self.last_batch + 1).collect();
+        if parts.is_empty() {
+            return self.give_up(&delivery, DropReason::Rejected, status);
+        }
+        self.last_batch += parts.len() as u64;
+        for batch in parts {
+            let attempts = Attempts { sent: delivery.attempts.sent, ..Attempts::default() };
+            let part = Delivery { attempts, is_part: true, was_refused: true, ..Delivery::new(batch, now) };
+            self.deliveries.insert(part.batch.id, part);
+        }
+    }
+
+    fn tell_outage(&mut self, status: Option<u16>) {
+        let answer = status.map(status_line).unwrap_or_default();
+        self.log(
+            Level::Error,
+            "everything is refused; events are kept and tried again, one request at a time",
+            || json!({ "status": status }),
+        );
+        let text = format!(
+            "{answer}: everything is refused, so it is not the fault of single events. They are kept and tried again, one \
+             request at a time. Check host and path, and any proxy or firewall on the way."
+        );
+        self.notify(Notice::Trouble { error: Error::new(ErrorKind::Rejected, text), status });
+    }
+
+    /// The write key, or the client of the authorization server, is refused: whoever waits for an event is told, all
+    /// others are kept until somebody has mended that.
+    fn unauthorized(&mut self, mut delivery: Delivery, status: Option<u16>, at_authorization: bool) {
+        let now = self.elapsed();
+        self.route.refuse_key(now, &mut self.chance);
+        let awaited: Vec<_> =
+            delivery.batch.entries().iter().filter(|entry| entry.tracking.is_on()).cloned().collect();
+        let cause = Cause {
+            at_authorization,
+            ..Cause::new(DropReason::Unauthorized, status, delivery.attempts.sent)
+        };
+        self.drop_entries(cause, &awaited);
+        if let Some(rest) = delivery.batch.retain(|entry| !entry.tracking.is_on()) {
+            self.tell_unauthorized(status, at_authorization);
+            delivery.batch = rest;
+            delivery.was_refused = true;
+            self.wait(delivery, now);
+        }
+    }
+
+    /// Told once for each time it begins, and only where events are kept: whoever waits for one hears of that one.
+    fn tell_unauthorized(&mut self, status: Option<u16>, at_authorization: bool) {
+        if std::mem::replace(&mut self.is_refusal_told, true) {
+            return;
+        }
+        let answer = status.map(status_line).unwrap_or_default();
+        let (line, who, cure) = if at_authorization {
+            (
+                "the authorization server refused the OAuth client; events are kept and tried again in five minutes",
+                "the authorization server refused the OAuth client",
+                "Check clientId, keyId, clientKey, scope and authServer.",
+            )
+        } else {
+            (
+                "Segment refused the write key; events are kept and tried again in five minutes",
+                "Segment refused the write key",
+                "Check the write key and the region of the source.",
+            )
+        };
+        self.log(Level::Error, line, || json!({ "status": status }));
+        let text = format!("{answer}: {who}. Events are kept and tried again every five minutes. {cure}");
+        self.notify(Notice::Trouble { error: Error::new(ErrorKind::Unauthorized, text), status });
+    }
+
+    fn token_answered(&mut self, answer: &Result<Response, Failure>) {
+        let now = self.now;
+        let Some(tokens) = &mut self.tokens else { return };
+        match tokens.answered(answer, now.elapsed, now.wall, &mut self.chance) {
+            Outcome::Granted => {}
+            Outcome::NotRenewed => {
+                self.log(
+                    Level::Warn,
+                    "the OAuth token could not be renewed, the old one stays in use",
+                    || Value::Null,
+                );
+            }
+            Outcome::Retry(reason, status) => self.log_token_failure(reason, status),
+            Outcome::Failed(reason, status) => {
+                self.log_token_failure(reason, status);
+                self.fail_waiting(reason, status);
+            }
+            Outcome::Throttled(pause) => {
+                self.published.consecutive_failures += 1;
+                self.log(
+                    Level::Info,
+                    "the authorization server asks for a pause",
+                    || json!({ "pause_ms": u64::try_from(pause.as_millis()).unwrap_or(u64::MAX) }),
+                );
+            }
+            Outcome::Refused(status) => {
+                self.published.consecutive_failures += 1;
+                self.route.refuse_key(now.elapsed, &mut self.chance);
+                for delivery in self.take_waiting(|_| true) {
+                    self.unauthorized(delivery, Some(status), true);
+                }
+            }
+        }
+    }
+
+    fn log_token_failure(&mut self, reason: DropReason, status: Option<u16>) {
+        self.published.consecutive_failures += 1;
+        self.log(
+            Level::Info,
+            "no OAuth token, asking again",
+            || json!({ "reason": reason.name(), "status": status }),
+        );
+    }
+
+    /// So many requests for a token have failed that each batch that waits for one has failed once.
+    fn fail_waiting(&mut self, reason: DropReason, status: Option<u16>) {
+        for mut delivery in self.take_waiting(|_| true) {
+            if self.counts_failure(&mut delivery) {
+                self.wait(delivery, self.elapsed());
+            } else {
+                let cause = Cause::new(reason, status, delivery.attempts.sent);
+                self.drop_entries(Cause { at_authorization: true, ..cause }, delivery.batch.entries());
+            }
+        }
+    }
+
+    /// Gives up what is older than `maxEventAge`, wherever it waits.
+    pub(super) fn expire(&mut self) {
+        let limit = self.expiry_limit_ms();
+        let now = self.elapsed_ms();
+        let is_old = |at: i64| now.saturating_sub(at) > limit;
+        let ids: Vec<_> = self
+            .deliveries
+            .values()
+            .filter(|delivery| matches!(delivery.state, State::Waiting { .. }))
+            .filter(|delivery| {
+                delivery.batch.entries().first().is_some_and(|entry| is_old(entry.accepted_at_ms))
+            })
+            .map(|delivery| delivery.batch.id)
+            .collect();
+        for id in ids {
+            self.expire_delivery(id);
+        }
+        self.expire_queue(is_old);
+    }
+
+    /// Gives up what of a batch is older than `maxEventAge`.
+    pub(super) fn expire_delivery(&mut self, id: u64) {
+        let (limit, now) = (self.expiry_limit_ms(), self.elapsed_ms());
+        let Some(mut delivery) = self.deliveries.remove(&id) else { return };
+        let entries = delivery.batch.entries();
+        let count =
+            entries.iter().take_while(|entry| now.saturating_sub(entry.accepted_at_ms) > limit).count();
+        let gone = entries.get(..count).unwrap_or_default().to_vec();
+        let rest = delivery.batch.without_first(count);
+        self.drop_entries(without_answer(DropReason::Expired, delivery.attempts.sent), &gone);
+        if !rest.entries().is_empty() {
+            delivery.batch = rest;
+            self.deliveries.insert(id, delivery);
+        }
+    }
+
+    pub(super) fn expiry_limit_ms(&self) -> i64 {
+        i64::try_from(self.config.max_event_age.as_millis()).unwrap_or(i64::MAX)
+    }
+}

@@ -1,0 +1,92 @@
+//! When the worker looks around again: the one place that decides it.
+
+use std::time::Duration;
+
+use super::route::Permission;
+use super::{IDLE, State, Worker};
+use crate::delivery::gate::WakeAt;
+use crate::delivery::oauth::tokens::Access;
+use crate::queue::memory::Which;
+
+impl Worker {
+    /// What comes next: when, and at what the gate wakes.
+    pub(super) fn rest(&mut self) {
+        let now = self.elapsed();
+        let mut due = self.drains.iter().map(|drain| drain.deadline).min();
+        let mut soon = |at: Option<Duration>| due = due.into_iter().chain(at).min();
+        soon(self.flushes.next_deadline());
+        soon(self.storage_due_at());
+        soon(self.next_expiry());
+        soon(self.rate_limit_ends_at());
+        let mut wake_at = WakeAt {
+            unwatched: self.storage.as_ref().is_some_and(|storage| !storage.watches()),
+            uncommitted: self.storage.as_ref().is_some_and(|storage| !storage.commits()),
+            ..WakeAt::NEVER
+        };
+        let permission = self.route.permission(now);
+        let has_slot = self.sending.len() < self.config.max_concurrent_requests;
+        let token_at = self.tokens.as_ref().map(|tokens| tokens.access(now));
+        let opens_at = match permission {
+            Permission::Open if has_slot => Some(now),
+            Permission::ClosedUntil(at) => Some(at),
+            Permission::Probe if self.sending.is_empty() => Some(now),
+            _ => None,
+        };
+        if let Some(opens_at) = opens_at {
+            let token_at = match token_at {
+                Some(Access::Wait(at)) => at,
+                _ => Some(Duration::ZERO),
+            };
+            // While somebody asks for a token, its answer is what is waited for.
+            if let Some(token_at) = token_at {
+                let opens_at = opens_at.max(token_at);
+                let waiting = self.deliveries.values().filter_map(|delivery| match delivery.state {
+                    State::Waiting { not_before } => Some(not_before),
+                    State::Sending { .. } => None,
+                });
+                soon(waiting.min().map(|not_before| not_before.max(opens_at)));
+                let departure = self.departure();
+                if opens_at > now {
+                    soon(departure.due_at.map(|due_at| due_at.max(opens_at)));
+                    soon(self.loaded_due_at(Which::Any, opens_at));
+                } else if let Some(which) = self.takes().filter(|which| *which != Which::Awaited) {
+                    (wake_at.events, wake_at.bytes) = (departure.events, departure.bytes);
+                    if self.gate.lock().queue.oldest(which).is_some() {
+                        soon(departure.due_at);
+                    }
+                    soon(self.loaded_due_at(which, now));
+                }
+            }
+        }
+        if let Some(from) = self.route.awaited_from().filter(|_| self.sending.is_empty()) {
+            let waits = self.gate.lock().queue.awaited() > 0;
+            wake_at.awaited = !waits;
+            soon(waits.then_some(from));
+        }
+        let idle_at = self.idle_at();
+        let is_quiet = self.gate.lock().arm(wake_at);
+        self.due_at = if is_quiet { due.into_iter().chain(idle_at).min() } else { Some(now) };
+        self.publish();
+    }
+
+    pub(super) fn loaded_due_at(&self, which: Which, at: Duration) -> Option<Duration> {
+        self.storage.as_ref().filter(|storage| storage.has_loaded(which)).map(|_| at)
+    }
+
+    /// Gives memory back after a while without events.
+    pub(super) fn idle_at(&mut self) -> Option<Duration> {
+        let now = self.elapsed();
+        if self.outstanding() > 0 {
+            self.idle_since = Some(now);
+            self.gate.lock().trim(false);
+            return None;
+        }
+        let since = self.idle_since?;
+        if now < since + IDLE {
+            return Some(since + IDLE);
+        }
+        self.idle_since = None;
+        self.gate.lock().trim(true);
+        None
+    }
+}

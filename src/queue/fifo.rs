@@ -1,0 +1,117 @@
+//! First in, first out, in blocks: growing never copies what waits, and what a burst needed is given back.
+
+use std::collections::VecDeque;
+
+/// Items of one block.
+const BLOCK: usize = 512;
+
+/// A queue that grows and shrinks by blocks.
+#[derive(Debug)]
+pub struct Fifo<T> {
+    blocks: VecDeque<VecDeque<T>>,
+    /// One block that is empty, so that a queue of a few items does not allocate again and again.
+    spare: Option<VecDeque<T>>,
+    length: usize,
+}
+
+impl<T> Default for Fifo<T> {
+    fn default() -> Self {
+        Self { blocks: VecDeque::new(), spare: None, length: 0 }
+    }
+}
+
+impl<T> Fifo<T> {
+    /// Appends an item.
+    pub fn push(&mut self, item: T) {
+        self.length += 1;
+        match self.blocks.back_mut() {
+            Some(block) if block.len() < BLOCK => block.push_back(item),
+            _ => {
+                let mut block = self.spare.take().unwrap_or_else(|| VecDeque::with_capacity(BLOCK));
+                block.push_back(item);
+                self.blocks.push_back(block);
+            }
+        }
+    }
+
+    /// Takes the oldest item.
+    pub fn pop(&mut self) -> Option<T> {
+        let block = self.blocks.front_mut()?;
+        let item = block.pop_front()?;
+        self.length -= 1;
+        if block.is_empty() {
+            self.spare = self.blocks.pop_front();
+        }
+        Some(item)
+    }
+
+    /// The oldest item.
+    #[must_use]
+    pub fn front(&self) -> Option<&T> {
+        self.blocks.front()?.front()
+    }
+
+    /// The newest item.
+    #[must_use]
+    pub fn back(&self) -> Option<&T> {
+        self.blocks.back()?.back()
+    }
+
+    /// Items.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.length
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    /// The first item whose key is at least `from`. Keys ascend; the search costs the logarithm of what waits.
+    pub fn first_from(&mut self, from: u64, key: impl Fn(&T) -> u64) -> Option<&mut T> {
+        let index = self.blocks.partition_point(|block| block.back().is_none_or(|last| key(last) < from));
+        let block = self.blocks.get_mut(index)?;
+        let index = block.partition_point(|item| key(item) < from);
+        block.get_mut(index)
+    }
+
+    /// All items, oldest first.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        self.blocks.iter().flatten()
+    }
+
+    /// Gives back memory that nothing needs now.
+    pub fn trim(&mut self) {
+        self.spare = None;
+        if self.blocks.is_empty() {
+            self.blocks = VecDeque::new();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn order_is_kept_across_blocks_and_any_item_is_found() {
+        let mut fifo = Fifo::default();
+        for item in 0..2_000_u64 {
+            fifo.push(item * 2);
+        }
+        assert_eq!(
+            (0..700).map(|_| fifo.pop().unwrap()).collect::<Vec<_>>(),
+            (0..700).map(|n| n * 2).collect::<Vec<_>>()
+        );
+        assert_eq!((fifo.len(), fifo.front()), (1_300, Some(&1_400)));
+        for (from, found) in [(0, Some(1_400)), (1_401, Some(1_402)), (3_998, Some(3_998)), (3_999, None)] {
+            assert_eq!(fifo.first_from(from, |item| *item).copied(), found);
+        }
+        assert_eq!(fifo.iter().count(), 1_300);
+        while fifo.pop().is_some() {}
+        assert!(fifo.is_empty() && fifo.front().is_none());
+    }
+}
