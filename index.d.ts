@@ -46,10 +46,11 @@ export declare class NativeClient {
 export declare function checkOptions(options: string): OptionProblem | null
 
 /**
- * The process ends: blocks until nothing of the clients of these handles is pending, or the time that each of them has is
- * up; idle clients of this thread get the time to tidy up. For the exit handler only.
+ * The process ends: blocks until nothing of this thread's clients is pending, or the time that each of them has is up;
+ * those of the handles in `done` have been waited for already. Idle clients get the time to tidy up. For the exit handler
+ * only.
  */
-export declare function drainClients(handles: Array<number>): void
+export declare function drainClients(done: Array<number>): void
 
 /**
  * Takes one event in for a client of this thread: its JSON text and its flags. Returns its sequence number from

@@ -4,6 +4,9 @@ import { caseOf } from './metrics/metric.mjs';
 import { OURS, OURS_WITH_SPOOL } from './sdks/adapter.mjs';
 
 const PEER = 'analytics-node';
+/** By the line of Node: on 26 JSON.stringify has become so fast that the rest of the call counts for more. */
+const FRESH_LIMITS = { 20: 1.5, 24: 1.5, 26: 2 };
+const FRESH_LIMIT_WITH_SPOOL = 2.2;
 
 /**
  * @typedef {import('./statistics.mjs').Spread} Spread
@@ -32,6 +35,14 @@ export function judge(results) {
     .map((oneCase) => requests(oneCase)?.failures?.max ?? NaN)
     .reduce((sum, failures) => sum + failures, 0);
 
+  const ofCase = (metric, oneCase, key, sdk = OURS) => at(metric, caseOf(sdk, oneCase), key);
+  const fresh = (/** @type {string} */ sdk, line, key) => ofCase('track-fresh', `node${line}`, key, sdk);
+  // Of the Nodes that were there, the one with the least distance to the peer.
+  const cheaperFresh = Object.keys(FRESH_LIMITS)
+    .map((line) => fresh(PEER, line, 'trackNs') / fresh(OURS, line, 'trackNs'))
+    .filter((times) => !Number.isNaN(times))
+    .reduce((least, times) => (least <= times ? least : times), NaN);
+
   return [
     atMost('track(), memory mode, × JSON.stringify', 1.5, ours('track-call', 'ratio'), 2),
     atLeast(
@@ -58,6 +69,23 @@ export function judge(results) {
       spool('track-percentiles', 'ratioP99'),
       2,
     ),
+    ...Object.entries(FRESH_LIMITS).flatMap(([line, limit]) => [
+      atMost(
+        `track() of fresh events on Node ${line}, × JSON.stringify`,
+        limit,
+        fresh(OURS, line, 'ratio'),
+        2,
+      ),
+      atMost(
+        `the same with the spool on Node ${line}`,
+        FRESH_LIMIT_WITH_SPOOL,
+        fresh(OURS_WITH_SPOOL, line, 'ratio'),
+        2,
+      ),
+    ]),
+    atLeast('track() of fresh events, times cheaper than analytics-node', 10, cheaperFresh, 1),
+    atMost('the native call alone, warm, ns', 300, ours('enqueue', 'warmNs'), 0),
+    atMost('the native call alone, cold, ns', 300, ours('enqueue', 'coldNs'), 0),
     atLeast('throughput, × analytics-node', 30, throughput / peer('throughput', 'eventsPerSecond'), 1),
     atLeast('throughput, events/s', 100_000, throughput, 0),
     atLeast(
@@ -66,6 +94,19 @@ export function judge(results) {
       ours('plugins-and-callbacks', 'eventsPerSecond') / peer('plugins-and-callbacks', 'eventsPerSecond'),
       1,
     ),
+    atMost(
+      'flush() of one event beside a client with 64 requests, p99 ms',
+      20,
+      ofCase('neighbour-flush', 'besideOne', 'p99'),
+      1,
+    ),
+    atMost(
+      'flush() of one event beside 16 default clients, p99 ms',
+      20,
+      ofCase('neighbour-flush', 'besideSixteen', 'p99'),
+      1,
+    ),
+    atMost('delivery with one bad event, × none', 1.3, ofCase('one-bad-event', 'one', 'ratio'), 2),
     atLeast(
       'CPU per delivered event, times less than analytics-node',
       15,
@@ -112,6 +153,12 @@ export function judge(results) {
       50_000,
       spool('spool-drain', 'eventsPerSecond'),
       0,
+    ),
+    atMost(
+      'longest turn of the event loop in a recovery with a listener, ms',
+      20,
+      spool('recovery-with-listener', 'longestTurnMs'),
+      1,
     ),
     atMost('RSS growth over 10 million events, %', 5, ours('endurance', 'growthPercent'), 1),
   ];

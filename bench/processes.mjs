@@ -10,7 +10,14 @@ const SUBJECT = fileURLToPath(new URL('subject.mjs', import.meta.url));
 const FIXED_YOUNG_GENERATION = ['--min-semi-space-size=16', '--max-semi-space-size=16'];
 const RUN_LIMIT_MS = 120_000;
 /** @type {Record<string, number>} of the metrics that take longer */
-const LONGER_LIMITS_MS = { 'spool-drain': 300_000, endurance: 900_000, 'request-latency': 300_000 };
+const LONGER_LIMITS_MS = {
+  'spool-drain': 300_000,
+  'recovery-with-listener': 300_000,
+  endurance: 900_000,
+  'request-latency': 300_000,
+  'neighbour-flush': 300_000,
+  'track-fresh': 300_000,
+};
 const STDERR_SHOWN = 2000;
 
 /** Without proxies, which would take the loopback traffic elsewhere, and as applications run. */

@@ -25,6 +25,7 @@ mod sync;
 #[allow(missing_docs, reason = "documented where it is defined")]
 pub mod testing {
     pub use crate::aws::unwrap;
+    pub use crate::binding::mailbox::Mailbox;
     pub use crate::client::{Client, Environment, Undriven};
     pub use crate::commercetools::{Identify, Parsed, UserId, read, read_customer};
     pub use crate::config::{
@@ -34,7 +35,7 @@ pub mod testing {
     pub use crate::delivery::clock::{Clock, Pause, SystemClock};
     pub use crate::delivery::encode::{Body, Encoder};
     pub use crate::delivery::engine;
-    pub use crate::delivery::notice::{Interest, Level, Notice, Observer, Report};
+    pub use crate::delivery::notice::{Delivered, Interest, Level, Notice, Observer, Report};
     pub use crate::delivery::transport::callback::CallbackTransport;
     pub use crate::delivery::transport::http::HttpTransport;
     pub use crate::delivery::transport::{Answer, Failure, Request, Response, Transport, Ways};

@@ -44,6 +44,7 @@ import {
 import type { MethodParams, SegmentEvent, SegmentEventType } from './params.js';
 import { excludesSegment, Plugins, type Plugin } from './plugins.js';
 import { statsOf, type DeliveryReport, type Stats } from './report.js';
+import { Turns } from './turns.js';
 import { notSerializable } from './unserializable.js';
 import { VERSION } from './version.js';
 
@@ -83,6 +84,7 @@ export class Analytics extends Emitter<AnalyticsEvents> {
   readonly #endings = new Set<Promise<void>>();
   #interest = 0;
   readonly #persistence: Persistence;
+  readonly #mail = new Turns(() => this.#readMail());
   #closed = false;
   #closing: Promise<DeliveryReport> | undefined;
 
@@ -99,11 +101,8 @@ export class Analytics extends Emitter<AnalyticsEvents> {
     this.#log = log;
     this.#redact = redact;
     // The engine holds on to the callback; weakly, the client can still be collected.
-    const self = new WeakRef(this);
-    const wake = () => {
-      const client = self.deref();
-      if (client !== undefined) client.#readMail();
-    };
+    const mail = new WeakRef(this.#mail);
+    const wake = () => mail.deref()?.take();
     const usesCallback =
       (httpClient === undefined ? 0 : CALLBACK_FOR.batches) |
       (tokenClient === undefined ? 0 : CALLBACK_FOR.tokens);
@@ -447,8 +446,11 @@ export class Analytics extends Emitter<AnalyticsEvents> {
     return deliverThrough((...call) => void this.#call(...call), this.#persistence, this);
   }
 
-  #readMail(): void {
-    for (const notice of JSON.parse(this.#engine.takeMail()) as Notice[]) apart(() => this.#read(notice));
+  /** Takes a piece of the mail; true when others should have their turn of the event loop before the next. */
+  #readMail(): boolean {
+    const notices = JSON.parse(this.#engine.takeMail()) as Notice[];
+    for (const notice of notices) apart(() => this.#read(notice));
+    return notices.some((notice) => 'events' in notice);
   }
 
   #read(notice: Notice): void {
@@ -486,8 +488,7 @@ export class Analytics extends Emitter<AnalyticsEvents> {
       case 'flushed':
         return this.#flushes.ended(notice);
       case 'more':
-        // Others have their turn of the event loop first.
-        return void setImmediate(() => this.#readMail());
+        return this.#mail.take();
       case 'request':
         this.emit('http_request', {
           url: notice.url,

@@ -60,7 +60,8 @@ function flushAndDie(signal: NodeJS.Signals): void {
   if (!isOurs) return unwatch(signal);
   void Promise.allSettled(flushed).then(() => {
     unwatch(signal);
-    leaveNothingBehind();
+    // Even an idle client may have an empty directory of its own in a spool.
+    drainClients(known().map((client) => client.handle));
     die(signal);
   });
 }
@@ -99,13 +100,10 @@ function flushOnce(client: Departing): Promise<unknown> {
   return flushed.finally(() => waitedFor.set(client, client.pending()));
 }
 
-/** Waits for all at once, however many they are. */
+/** Waits for all at once, however many they are; not again for those that a dry loop has waited for. */
 function drainAll(): void {
-  const waiting = departing().filter((client) => waitedFor.get(client) !== client.pending());
-  drainClients(waiting.map((client) => client.handle));
-}
-
-/** Even an idle client may have an empty directory of its own in a spool. */
-function leaveNothingBehind(): void {
-  drainClients([]);
+  const done = known().filter(
+    (client) => waitedFor.has(client) && waitedFor.get(client) === client.pending(),
+  );
+  drainClients(done.map((client) => client.handle));
 }

@@ -31,8 +31,12 @@
 export const METRICS = [
   'track-call',
   'track-percentiles',
+  'track-fresh',
+  'enqueue',
   'throughput',
   'plugins-and-callbacks',
+  'neighbour-flush',
+  'one-bad-event',
   'outage-memory',
   'event-loop-delay',
   'request-latency',
@@ -40,6 +44,7 @@ export const METRICS = [
   'lambda',
   'cold-start',
   'spool-drain',
+  'recovery-with-listener',
   'endurance',
 ];
 

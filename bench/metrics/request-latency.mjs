@@ -1,14 +1,11 @@
-import { fork } from 'node:child_process';
-import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
-import { callsOver } from '../ipc-calls.mjs';
 import { OrderLoad, orderInTurn } from '../order-load.mjs';
+import { startProcess } from '../own-process.mjs';
 import { CONTROL, OURS } from '../sdks/adapter.mjs';
 import { median, percentile } from '../statistics.mjs';
 import { deliverAll } from './metric.mjs';
 
-const APPLICATION = fileURLToPath(new URL('../application/main.mjs', import.meta.url));
-const FAILING_SEGMENTS = fileURLToPath(new URL('../failing-segments.mjs', import.meta.url));
+const APPLICATION = 'application/main.mjs';
+const FAILING_SEGMENTS = 'failing-segments.mjs';
 const EVENTS_PER_REQUEST = 2;
 // Of each of the five applications.
 const PER_SECOND = 120;
@@ -54,17 +51,6 @@ export function sizeFor(sdk, quick, rounds) {
 
 export function describeSize({ rounds, parts }) {
   return `${rounds * parts * PART_REQUESTS} requests`;
-}
-
-/** The process of an application or of the failing servers. */
-function startProcess(/** @type {string} */ file, /** @type {string[]} */ ...args) {
-  const child = fork(file, args, { execArgv: [], stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
-  const ended = once(child, 'exit');
-  const stop = async () => {
-    child.kill('SIGKILL');
-    await ended;
-  };
-  return { call: callsOver(child, 'an application or server of the bench'), stop };
 }
 
 /** How much slower: what the machine did beside in one part or another does not decide. */
@@ -124,7 +110,7 @@ export async function measure(bench) {
   const { url, size } = bench;
   const names = Object.keys(cases);
   const segments = startProcess(FAILING_SEGMENTS);
-  const processes = names.map((name) => startProcess(APPLICATION, name === 'control' ? CONTROL : size.sdk));
+  const processes = names.map((name) => startProcess(APPLICATION, [name === 'control' ? CONTROL : size.sdk]));
   try {
     const urls = { healthy: url, ...(await segments.call('listen')) };
     const applications = await Promise.all(

@@ -1,12 +1,9 @@
-import { fork } from 'node:child_process';
-import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
-import { callsOver, monotonicMs } from '../ipc-calls.mjs';
+import { monotonicMs } from '../ipc-calls.mjs';
+import { fillAndKill } from '../killed-process.mjs';
 import { OURS_WITH_SPOOL } from '../sdks/adapter.mjs';
 import { temporaryDirectory } from '../sdks/companion-spool.mjs';
 import { deliverAll, sleep } from './metric.mjs';
 
-const FILLER = fileURLToPath(new URL('../spool-filler.mjs', import.meta.url));
 const DRAIN_DEADLINE_MS = 200_000;
 const LOOK_AGAIN_MS = 20;
 
@@ -35,31 +32,6 @@ export function describeSize({ events }) {
   return `${events} events`;
 }
 
-/** Tracks all events in a process of its own, and kills it. */
-async function fillAndKill({ url, size, collector }, spoolDirectory) {
-  const { events } = size;
-  await collector('answer', 'unavailable');
-  const filler = fork(FILLER, [OURS_WITH_SPOOL], { execArgv: [] });
-  const ended = once(filler, 'exit');
-  try {
-    const fill = callsOver(filler, 'the process that fills the spool');
-    const start = monotonicMs();
-    const { accepted, delivered, spoolBytes } = await fill('fill', { url, events, spoolDirectory });
-    const seconds = (monotonicMs() - start) / 1000;
-    if (accepted !== events || delivered > 0)
-      throw new Error(
-        `${accepted} of ${events} events were accepted and ${delivered} delivered in the outage`,
-      );
-    return { filledPerSecond: events / seconds, diskBytes: spoolBytes / events };
-  } finally {
-    filler.kill('SIGKILL');
-    await ended;
-    // What it sent last must be answered as the rest was: or it would count as delivered, and arrive again.
-    await collector('untilDisconnected');
-    await collector('answer', 'ok');
-  }
-}
-
 /** The collector is not asked meanwhile: counting takes a core. */
 async function drain(client) {
   const deadline = monotonicMs() + DRAIN_DEADLINE_MS;
@@ -75,7 +47,7 @@ export async function measure(bench) {
   const { adapter, url, size } = bench;
   const { events } = size;
   const spoolDirectory = temporaryDirectory();
-  const filled = await fillAndKill(bench, spoolDirectory);
+  const filled = await fillAndKill(bench, spoolDirectory, 'order');
 
   adapter.load();
   const cpuBefore = process.cpuUsage();

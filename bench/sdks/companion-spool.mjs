@@ -10,7 +10,13 @@ const DEFAULT_SPOOL_BYTES = 256 * 1024 * 1024;
 export const label = '@companion/segment with spool';
 export const { load, toMessage, version } = companion;
 export const variantOf = 'companion';
-export const onlyMetrics = ['track-call', 'track-percentiles', 'spool-drain'];
+export const onlyMetrics = [
+  'track-call',
+  'track-percentiles',
+  'track-fresh',
+  'spool-drain',
+  'recovery-with-listener',
+];
 
 /**
  * Events wait on disk: the limit of memory stays at its default.

@@ -96,8 +96,9 @@ fn drain(clients: &[(&Client, Duration)]) {
     }
 }
 
-/// The process ends: delivers what the clients of these handles have, and lets idle ones tidy up.
-pub fn drain_clients(handles: &[u32]) {
+/// The process ends: delivers what clients have, those that JavaScript has collected too, and lets idle ones tidy up. The
+/// ones in `done` have been waited for already.
+pub fn drain_clients(done: &[u32]) {
     ENVIRONMENT.with_borrow(|current| {
         let Some(environment) = current else { return };
         let known = environment.clients.iter().map(|(handle, resident)| (Some(handle), resident));
@@ -105,14 +106,14 @@ pub fn drain_clients(handles: &[u32]) {
         let mut waiting = Vec::new();
         for (handle, Resident { client, exiting }) in known.chain(collected) {
             let is_idle = client.stats().pending == 0;
-            let is_asked = handle.is_none_or(|handle| handles.contains(handle));
+            let is_done = handle.is_some_and(|handle| done.contains(handle));
             // Waited for once; what an idle client is given later still is at the end of the environment.
             if !is_idle && exiting.swap(true, Ordering::Relaxed) {
                 continue;
             }
             if is_idle {
                 waiting.push((&**client, TIDY_TIMEOUT));
-            } else if is_asked {
+            } else if !is_done {
                 waiting.push((&**client, client.exit_timeout()));
             }
         }

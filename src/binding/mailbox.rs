@@ -2,23 +2,18 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use napi::Status;
-use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use serde_json::{Value, json};
 
 use crate::delivery::dead_letter::{Cause, DeadLetter};
 use crate::delivery::notice::{Delivered, Interest, Notice, Observer, Report};
 use crate::delivery::transport::Request;
-
-/// Weak: it never keeps the process alive. One call at most waits in its queue.
-pub type Wake = ThreadsafeFunction<(), (), (), Status, false, true, 1>;
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Beyond this many bytes of mail that JavaScript has not taken, notices that are only of interest (nobody
 /// waits for them) are left out, so a blocked event loop can't exhaust memory.
-const COURTESY_BYTES: usize = 4 * 1024 * 1024;
+const COURTESY_BYTES: usize = 32 * 1024 * 1024;
 /// Beyond this the engine delivers nothing more that has to be told.
 const BEHIND_BYTES: usize = 1024 * 1024;
 const BEHIND_EVENTS: usize = 4_000;
@@ -44,7 +39,7 @@ pub struct Mailbox {
     mail: Mutex<Mail>,
     interest: AtomicU32,
     log_level: u8,
-    wake: Wake,
+    wake: Box<dyn Fn() + Send + Sync>,
 }
 
 #[derive(Default)]
@@ -70,7 +65,7 @@ impl Mail {
 
 impl Mailbox {
     /// An empty mailbox; `wake` is called when it stops being empty. Lines of the log up to this level are mail too.
-    pub fn new(wake: Wake, log_level: u8) -> Self {
+    pub fn new(wake: Box<dyn Fn() + Send + Sync>, log_level: u8) -> Self {
         Self { mail: Mutex::default(), interest: AtomicU32::new(0), log_level, wake }
     }
 
@@ -134,8 +129,7 @@ impl Mailbox {
         let is_news = !std::mem::replace(&mut mail.is_expected, true);
         drop(mail);
         if is_news {
-            // A full queue means that a call is on its way; a closing one, that nobody is there to read.
-            self.wake.call((), ThreadsafeFunctionCallMode::NonBlocking);
+            (self.wake)();
         }
     }
 

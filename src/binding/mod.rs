@@ -9,7 +9,7 @@
 mod aws;
 mod commercetools;
 mod environment;
-mod mailbox;
+pub mod mailbox;
 mod spool;
 
 use std::cell::RefCell;
@@ -18,7 +18,8 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use napi::bindgen_prelude::{Env, JsValue};
-use napi::{JsString, sys};
+use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
+use napi::{JsString, Status, sys};
 use napi_derive::napi;
 
 use crate::client::{Client, Environment};
@@ -30,7 +31,10 @@ use crate::error::{Error, ErrorKind};
 use crate::event::{EventType, MAX_EVENT_BYTES, Parts};
 use crate::queue::Tracking;
 use crate::stats::Refusal;
-use mailbox::{Mailbox, Wake};
+use mailbox::Mailbox;
+
+/// Weak: it never keeps the process alive. One call at most waits in its queue.
+type Wake = ThreadsafeFunction<(), (), (), Status, false, true, 1>;
 
 /// An option that can't be used, for the face to throw.
 #[napi(object)]
@@ -125,6 +129,10 @@ impl NativeClient {
         uses_callback: u32,
     ) -> napi::Result<Self> {
         let config = parse(&options).and_then(Options::build).map_err(|error| to_napi(&error))?;
+        // A full queue means that a call is on its way; a closing one, that nobody is there to read.
+        let wake = Box::new(move || {
+            wake.call((), ThreadsafeFunctionCallMode::NonBlocking);
+        });
         let mailbox = Arc::new(Mailbox::new(wake, u8::try_from(log_level).unwrap_or(u8::MAX)));
         let http = || HttpTransport::new(&config).map(Arc::new).map_err(|error| to_napi(&error));
         let callback = (uses_callback != 0).then(|| {
@@ -251,11 +259,12 @@ impl Drop for NativeClient {
     }
 }
 
-/// The process ends: blocks until nothing of the clients of these handles is pending, or the time that each of them has is
-/// up; idle clients of this thread get the time to tidy up. For the exit handler only.
+/// The process ends: blocks until nothing of this thread's clients is pending, or the time that each of them has is up;
+/// those of the handles in `done` have been waited for already. Idle clients get the time to tidy up. For the exit handler
+/// only.
 #[napi]
-pub fn drain_clients(handles: Vec<u32>) {
-    environment::drain_clients(&handles);
+pub fn drain_clients(done: Vec<u32>) {
+    environment::drain_clients(&done);
 }
 
 /// Takes one event in for a client of this thread: its JSON text and its flags. Returns its sequence number from

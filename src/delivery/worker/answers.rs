@@ -101,9 +101,13 @@ impl Worker {
                 );
             }
             (200..=299, false, Compression::Doubtful) => self.route.compression = Compression::Untested,
-            // A 400 speaks of the content once this route has taken gzip before.
-            (400, true, Compression::Untested) | (415, true, _) => {
-                self.route.compression = Compression::Doubtful;
+            // A 400 speaks of the content once this route has taken gzip before. Until then every compressed body that was
+            // under way is sent once more: nothing is given up for a compression that nobody takes.
+            (400, true, Compression::Untested | Compression::Doubtful | Compression::Refused)
+            | (415, true, _) => {
+                if self.route.compression != Compression::Refused {
+                    self.route.compression = Compression::Doubtful;
+                }
                 delivery.is_plain_repeat = true;
                 return true;
             }
@@ -197,27 +201,31 @@ impl Worker {
         }
     }
 
-    /// Segment refused the content: some event in it is bad, unless everything is refused.
+    /// Segment refused the content: some event in it is bad, unless everything is refused. Then nothing is given up, but a
+    /// batch is divided all the same: an event that is taken is the end of the outage.
     fn refused(&mut self, mut delivery: Delivery, status: Option<u16>) {
         let now = self.elapsed();
-        if let Some(is_news) = self.route.refuse_content(now, &mut self.chance) {
-            if is_news {
-                self.tell_outage(status);
-            }
-            if !self.counts_failure(&mut delivery) {
+        let outage = self.route.refuse_content(now, &mut self.chance);
+        if outage == Some(true) {
+            self.tell_outage(status);
+        }
+        if outage.is_some() && !self.counts_failure(&mut delivery) {
+            return self.give_up(&delivery, DropReason::Rejected, status);
+        }
+        let parts: Vec<_> = delivery.batch.divide(self.last_batch + 1).collect();
+        if parts.is_empty() {
+            if outage.is_none() {
                 return self.give_up(&delivery, DropReason::Rejected, status);
             }
             delivery.was_refused = true;
             return self.wait(delivery, now);
         }
-        let parts: Vec<_> = delivery.batch.divide(self.last_batch + 1).collect();
-        if parts.is_empty() {
-            return self.give_up(&delivery, DropReason::Rejected, status);
-        }
         self.last_batch += parts.len() as u64;
+        let attempts = Attempts { of_this_batch: 0, ..delivery.attempts };
+        let attempts =
+            if outage.is_some() { attempts } else { Attempts { sent: attempts.sent, ..Attempts::default() } };
         for batch in parts {
-            let attempts = Attempts { sent: delivery.attempts.sent, ..Attempts::default() };
-            let part = Delivery { attempts, is_part: true, was_refused: true, ..Delivery::new(batch, now) };
+            let part = Delivery { attempts, is_part: true, ..Delivery::new(batch, now) };
             self.deliveries.insert(part.batch.id, part);
         }
     }

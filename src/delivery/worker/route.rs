@@ -121,6 +121,13 @@ impl Route {
         matches!(self.condition, Condition::Outage(_))
     }
 
+    /// Whether the next probe of an outage begins at the newest. Bad events stand together: what is good is sooner found
+    /// from both ends.
+    #[must_use]
+    pub const fn probes_newest(&self) -> bool {
+        matches!(self.condition, Condition::Outage(failures) if failures % 2 == 1)
+    }
+
     /// Segment asks everybody to wait. The pause is stretched by chance and never cut short.
     pub fn limit(&mut self, pause: Duration, now: Duration, chance: &mut Rng) -> Duration {
         let pause = retry::spread(pause, chance);

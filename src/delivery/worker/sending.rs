@@ -49,11 +49,17 @@ impl Worker {
             })
             .collect();
         ready.sort_unstable();
-        for (is_last_resort, _, id) in ready {
-            // What was refused in an outage tells less of its end than an event nobody has refused yet.
-            if is_last_resort && self.has_fresh() {
-                break;
+        if self.route.probes_newest() {
+            let untried = ready.partition_point(|(is_last_resort, _, _)| !is_last_resort);
+            if let Some(untried) = ready.get_mut(..untried) {
+                untried.reverse();
             }
+        }
+        // In an outage, an event that nobody has refused yet tells more of its end than what was refused.
+        if self.route.is_outage() && self.has_fresh() {
+            return;
+        }
+        for (_, _, id) in ready {
             if !self.may_send() || !self.start(id) {
                 break;
             }
@@ -100,8 +106,10 @@ impl Worker {
         let admission = self.gate.lock();
         let oldest = admission.queue.oldest(Which::Any);
         let moment = |ms: i64| Duration::from_millis(u64::try_from(ms).unwrap_or_default());
+        // What has come since this step began is taken in the next one: a batch is not cut short by it.
+        let later = usize::try_from(admission.last_sequence() - self.seen).unwrap_or(usize::MAX);
         Waiting {
-            events: admission.queue.len(),
+            events: admission.queue.len().saturating_sub(later),
             bytes: admission.queue.waiting_bytes(),
             oldest: oldest.map(|entry| (entry.sequence, moment(entry.accepted_at_ms))),
         }

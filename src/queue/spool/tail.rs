@@ -606,7 +606,8 @@ impl Tail {
     /// segment that was prepared in vain.
     pub fn rest(&mut self) -> (Option<Lease>, Option<PathBuf>) {
         let prepared = self.prepared.take().map(|prepared| prepared.path);
-        if !self.extents.is_empty() {
+        // A directory goes once nothing is in it.
+        if prepared.is_some() || !self.extents.is_empty() {
             return (None, prepared);
         }
         self.active = None;
