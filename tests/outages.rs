@@ -152,6 +152,27 @@ fn an_outage_ends_although_some_events_are_bad() {
 }
 
 #[test]
+fn bad_events_in_a_row_hold_up_none_of_their_neighbours() {
+    // In batches of seven whole batches are bad: that looks like an outage, and is found out by probes.
+    let cases = [(100, None, 5), (100, Some(100.0), 5), (63, None, 5), (200, None, 5), (129, Some(7.0), 600)];
+    for (bad, flush_at, seconds) in cases {
+        let is_bad = move |number: &u64| (20..20 + bad).contains(number);
+        let server = Server::start(move |_, request| {
+            Reply::Status(if request.n.iter().any(is_bad) { 400 } else { 200 })
+        });
+        let harness = Harness::start(Options { flush_at, ..options(&server.url) });
+        harness.track_many(1_000 + bad);
+        let report = harness.flush();
+        assert_eq!((report.stats.delivered, report.stats.dropped["rejected"]), (1_000, bad), "{flush_at:?}");
+        assert!(
+            report.duration < Duration::from_secs(seconds),
+            "{bad} bad events, {flush_at:?}: {:?}",
+            report.duration
+        );
+    }
+}
+
+#[test]
 fn a_bad_event_does_not_hold_its_neighbours_up() {
     let time = |bad: &'static [u64]| {
         let server = Server::start(move |_, request| {

@@ -131,6 +131,14 @@ impl Worker {
         // What waits because of failures need not wait any longer.
         let at = self.elapsed() + WAKE_SPREAD.mul_f64(self.chance.f64());
         self.wake_deliveries(at);
+        if let Some(origin) = delivery.part_of {
+            let is_open = |other: &Delivery| other.part_of == Some(origin);
+            if self.deliveries.values().any(is_open) {
+                self.partly_taken.insert(origin);
+            } else {
+                self.partly_taken.remove(&origin);
+            }
+        }
         self.tell_delivered(delivery);
         self.settle(delivery.batch.entries());
     }
@@ -205,7 +213,10 @@ impl Worker {
     /// batch is divided all the same: an event that is taken is the end of the outage.
     fn refused(&mut self, mut delivery: Delivery, status: Option<u16>) {
         let now = self.elapsed();
-        let outage = self.route.refuse_content(now, &mut self.chance);
+        let origin = delivery.part_of.unwrap_or(delivery.batch.id);
+        // Where others of the same batch were taken, it is the event and not the way.
+        let is_proven = self.partly_taken.contains(&origin);
+        let outage = if is_proven { None } else { self.route.refuse_content(now, &mut self.chance) };
         if outage == Some(true) {
             self.tell_outage(status);
         }
@@ -215,6 +226,9 @@ impl Worker {
         let parts: Vec<_> = delivery.batch.divide(self.last_batch + 1).collect();
         if parts.is_empty() {
             if outage.is_none() {
+                if !self.deliveries.values().any(|other| other.part_of == Some(origin)) {
+                    self.partly_taken.remove(&origin);
+                }
                 return self.give_up(&delivery, DropReason::Rejected, status);
             }
             delivery.was_refused = true;
@@ -225,7 +239,7 @@ impl Worker {
         let attempts =
             if outage.is_some() { attempts } else { Attempts { sent: attempts.sent, ..Attempts::default() } };
         for batch in parts {
-            let part = Delivery { attempts, is_part: true, ..Delivery::new(batch, now) };
+            let part = Delivery { attempts, part_of: Some(origin), ..Delivery::new(batch, now) };
             self.deliveries.insert(part.batch.id, part);
         }
     }

@@ -16,7 +16,7 @@ mod settle;
 mod steps;
 mod storage;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -72,8 +72,8 @@ struct Delivery {
     batch: Batch,
     attempts: Attempts,
     state: State,
-    /// Of a batch that was refused. Parts are not counted as batches under way.
-    is_part: bool,
+    /// The batch that was refused and this is a part of. Parts are not counted as batches under way.
+    part_of: Option<u64>,
     /// It is sent once more, plain, because compression may be what was refused.
     is_plain_repeat: bool,
     /// The last answer to it asked for a pause.
@@ -109,6 +109,8 @@ pub struct Worker {
     last_batch: u64,
     last_request: u64,
     route: Route,
+    /// Refused batches of which some part was taken: what of them is refused is refused for itself.
+    partly_taken: BTreeSet<u64>,
     tokens: Option<Tokens>,
     flushes: Flushes,
     drains: Vec<Drain>,
@@ -169,6 +171,7 @@ impl Worker {
             last_batch: 0,
             last_request: 0,
             route: Route::default(),
+            partly_taken: BTreeSet::new(),
             tokens,
             flushes: Flushes::default(),
             drains: Vec::new(),
@@ -410,7 +413,7 @@ impl Delivery {
             batch,
             attempts: Attempts::default(),
             state: State::Waiting { not_before: now },
-            is_part: false,
+            part_of: None,
             is_plain_repeat: false,
             limited: None,
             was_refused: false,

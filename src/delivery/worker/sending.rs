@@ -45,7 +45,11 @@ impl Worker {
             .values()
             .filter(|delivery| matches!(delivery.state, State::Waiting { not_before } if not_before <= now))
             .map(|delivery| {
-                (self.route.is_outage() && delivery.was_refused, !delivery.is_part, delivery.batch.id)
+                (
+                    self.route.is_outage() && delivery.was_refused,
+                    delivery.part_of.is_none(),
+                    delivery.batch.id,
+                )
             })
             .collect();
         ready.sort_unstable();
@@ -89,7 +93,7 @@ impl Worker {
         if is_time && self.sending.is_empty() && self.gate.lock().queue.awaited() > 0 {
             return Some(Which::Awaited);
         }
-        let under_way = self.deliveries.values().filter(|delivery| !delivery.is_part).count();
+        let under_way = self.deliveries.values().filter(|delivery| delivery.part_of.is_none()).count();
         let most = self.config.max_concurrent_requests;
         if self.may_send() && under_way < if self.route.is_outage() { 2 * most } else { most } {
             let is_behind = self.interest.is_behind && self.drains.is_empty();
