@@ -65,6 +65,7 @@ impl Mail {
 
 impl Mailbox {
     /// An empty mailbox; `wake` is called when it stops being empty. Lines of the log up to this level are mail too.
+    #[must_use]
     pub fn new(wake: Box<dyn Fn() + Send + Sync>, log_level: u8) -> Self {
         Self { mail: Mutex::default(), interest: AtomicU32::new(0), log_level, wake }
     }

@@ -17,7 +17,7 @@ impl Worker {
         }
         // A refused write key is no reason to wait: whoever asked since has its answer.
         if let Some(refused_at) = self.route.key_refused_at()
-            && self.sending.is_empty()
+            && self.is_answered()
         {
             while let Some(flush) = self.flushes.take_first(|flush| flush.since < refused_at) {
                 self.end_flush(flush);
@@ -26,6 +26,11 @@ impl Worker {
         while let Some(flush) = self.flushes.take_ended() {
             self.end_flush(flush);
         }
+    }
+
+    /// Whether nothing is under way, and whatever was given up is told.
+    fn is_answered(&self) -> bool {
+        self.sending.is_empty() && self.storage.as_ref().is_none_or(super::storage::Storage::has_buried)
     }
 
     /// Tells that nothing is pending any more, before flushes hear of it.
@@ -65,7 +70,7 @@ impl Worker {
         let is_tidy = self.outstanding() == 0 && self.is_tidy();
         let refused_at = self.route.key_refused_at();
         while let Some(drain) = self.drains.first().copied() {
-            let is_refused = refused_at.is_some_and(|at| drain.since < at) && self.sending.is_empty();
+            let is_refused = refused_at.is_some_and(|at| drain.since < at) && self.is_answered();
             if !is_tidy && !is_refused && now < drain.deadline {
                 break;
             }

@@ -63,6 +63,7 @@ impl Worker {
             wake_at.awaited = !waits;
             soon(waits.then_some(from));
         }
+        soon(self.storage.as_ref().and_then(|storage| storage.unnoted_until(now)));
         let idle_at = self.idle_at();
         let is_quiet = self.gate.lock().arm(wake_at);
         self.due_at = if is_quiet { due.into_iter().chain(idle_at).min() } else { Some(now) };

@@ -94,6 +94,8 @@ impl Worker {
             return Some(Which::Awaited);
         }
         let under_way = self.deliveries.values().filter(|delivery| delivery.part_of.is_none()).count();
+        let unnoted = self.storage.as_ref().map_or(0, |storage| storage.unnoted(self.elapsed()));
+        let under_way = under_way + unnoted;
         let most = self.config.max_concurrent_requests;
         if self.may_send() && under_way < if self.route.is_outage() { 2 * most } else { most } {
             let is_behind = self.interest.is_behind && self.drains.is_empty();

@@ -16,6 +16,8 @@ use crate::queue::spool::record::Acknowledgement;
 use crate::queue::{Entry, Place, SegmentId, Tracking};
 use crate::stats::DropReason;
 
+/// More settled batches than this are not counted while the disk notes their end.
+const MOST_UNNOTED: usize = 256;
 /// The most that is given up for its age at once: what is told of it has to be taken.
 const EXPIRED_AT_ONCE: usize = 1_000;
 
@@ -62,7 +64,11 @@ impl Worker {
         if copies.0.is_empty() {
             return;
         }
+        let now = self.elapsed();
         let Some(storage) = &mut self.storage else { return };
+        if storage.unnoted.len() < MOST_UNNOTED {
+            storage.unnoted.push(now);
+        }
         let mut admission = self.gate.lock();
         for (segment, (count, ranges)) in copies.0 {
             let settled = if storage.recovery.owns(segment) {

@@ -34,6 +34,8 @@ const READ_BELOW: usize = 1024 * 1024;
 const PIECE: usize = 1024 * 1024;
 /// After something was written: when to make sure that its file still has a name.
 const WATCH: Duration = Duration::from_millis(100);
+/// A disk that takes longer than this to note the end of a batch holds up no other.
+const NOTING: Duration = Duration::from_millis(50);
 /// The wall clock is compared with the monotonic one at least this often, while something is on disk.
 const CLOCK_CHECK: Duration = Duration::from_secs(60);
 /// A wall clock that moved by less has not been set.
@@ -60,6 +62,10 @@ enum Leaving {
 pub(super) struct Storage {
     pub(super) recovery: Recovery,
     pub(super) chores: Vec<Chore>,
+    /// When batches were settled whose end is not noted on disk yet: after a crash they would be sent once more.
+    pub(super) unnoted: Vec<Duration>,
+    /// How many of them the job under way notes.
+    noting: usize,
     chance: Rng,
     is_power: bool,
     jobs: VecDeque<Job>,
@@ -103,6 +109,8 @@ impl Storage {
                 wall,
             ),
             chores: Vec::new(),
+            unnoted: Vec::new(),
+            noting: 0,
             chance,
             is_power: durability == Durability::Power,
             jobs: VecDeque::new(),
@@ -176,6 +184,28 @@ impl Storage {
     /// Whether somebody will look for the name of the file that is written.
     pub(super) const fn watches(&self) -> bool {
         self.watch_at.is_some()
+    }
+
+    /// Batches whose end a disk that is well will have noted soon: until then they count as under way, so that a crash costs
+    /// no more repeats than there are requests at once.
+    pub(super) fn unnoted(&self, now: Duration) -> usize {
+        self.unnoted.iter().filter(|settled_at| now < **settled_at + NOTING).count()
+    }
+
+    /// When the first of them no longer counts.
+    pub(super) fn unnoted_until(&self, now: Duration) -> Option<Duration> {
+        self.unnoted.iter().map(|settled_at| *settled_at + NOTING).filter(|until| *until > now).min()
+    }
+
+    /// What the last job had to note is on disk.
+    fn has_noted(&mut self) {
+        let noted = std::mem::take(&mut self.noting).min(self.unnoted.len());
+        self.unnoted.drain(..noted);
+    }
+
+    /// Whether no event waits to be among the dead letters.
+    pub(super) fn has_buried(&self) -> bool {
+        self.burials.is_empty()
     }
 
     /// Whether a commit is under way.
@@ -318,6 +348,7 @@ impl Worker {
             return None;
         }
         if !storage.chores.is_empty() {
+            storage.noting = storage.unnoted.len();
             return Some(Job::Chores(std::mem::take(&mut storage.chores)));
         }
         if let Some(job) = storage.jobs.pop_front() {

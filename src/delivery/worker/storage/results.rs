@@ -29,6 +29,7 @@ impl Worker {
         let Some(storage) = &mut self.storage else { return };
         storage.is_busy = false;
         storage.is_syncing = false;
+        storage.unnoted.clear();
         storage.displaced.append(&mut storage.committing);
         storage.recovery.read_failed();
         storage.readings.clear();
@@ -41,6 +42,9 @@ impl Worker {
         let wall = since_1970(self.now.wall);
         let Some(storage) = &mut self.storage else { return };
         storage.is_busy = false;
+        if matches!(done, Done::Chores(_)) {
+            storage.has_noted();
+        }
         match done {
             Done::Chores(Err(error)) => {
                 // Nothing is lost by it: what is not acknowledged may be sent once more after a crash.
@@ -52,7 +56,11 @@ impl Worker {
             }
             Done::Chores(Ok(())) | Done::Watched(Ok(true)) | Done::Prepared(Err(_)) | Done::Tidied => {}
             Done::Released => storage.recovery.released(),
-            Done::Left => storage.leaving = Leaving::Done,
+            Done::Left => {
+                // Whatever there is to take over is not this client's affair any more.
+                storage.recovery.leave();
+                storage.leaving = Leaving::Done;
+            }
             Done::Prepared(Ok(prepared)) => {
                 let unwanted = self.gate.lock().tail.as_mut().and_then(|tail| tail.prepared(prepared));
                 storage.chores.extend(unwanted.map(|path| Chore::Reclaim(path.into())));
