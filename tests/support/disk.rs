@@ -121,11 +121,11 @@ impl SimulatedDisk {
     /// A disk with the same content, as safe as it is here, and no locks.
     pub fn copy(&self) -> Self {
         let state = self.state();
-        let mut copies: BTreeMap<*const Mutex<Content>, Inode> = BTreeMap::new();
+        let mut inodes: BTreeMap<*const Mutex<Content>, Inode> = BTreeMap::new();
         let mut copied = |files: &BTreeMap<PathBuf, Inode>| -> BTreeMap<PathBuf, Inode> {
             let mut copy = |inode: &Inode| {
                 let copy = || Arc::new(Mutex::new(inode.lock().unwrap().clone()));
-                Arc::clone(copies.entry(Arc::as_ptr(inode)).or_insert_with(copy))
+                Arc::clone(inodes.entry(Arc::as_ptr(inode)).or_insert_with(copy))
             };
             files.iter().map(|(path, inode)| (path.clone(), copy(inode))).collect()
         };
