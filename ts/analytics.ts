@@ -8,7 +8,7 @@ import { deliverThrough, Persistence } from './deliver.js';
 import { Emitter } from './emitter.js';
 import { AnalyticsError, ValidationError, type ErrorCode } from './errors.js';
 import { watchExit, watchSignals, type Departing } from './exit.js';
-import { Flushes, settled } from './flushes.js';
+import { flushParams, Flushes, settled } from './flushes.js';
 import { sendThrough, type HTTPClient } from './http-client.js';
 import { heldOpen } from './keep-alive.js';
 import { messageFrom, messageOf, problemOf, type Message } from './message.js';
@@ -53,6 +53,9 @@ const CLOSE_TIMEOUT_MS = 75_000;
 
 /** Waits for an event that only plugins wait for. */
 const NOBODY = { delivered: () => {}, failed: () => {} };
+
+/** Stands for a callback that is none: the call is refused once its parameters are known to be right. */
+const NO_FUNCTION: Settlement = { ...NOBODY };
 
 /** As analytics-node: how long the promise of a callback is waited for. */
 const CALLBACK_TIMEOUT_MS = 1_000;
@@ -163,18 +166,19 @@ export class Analytics extends Emitter<AnalyticsEvents> {
 
   /**
    * Sends everything accepted before the call and resolves when all of it is settled. Overlapping calls join.
-   * Never rejects.
+   * Rejects for nothing but its options (`ERR_OPTION_INVALID`).
    */
-  async flush(options: FlushParams = {}): Promise<DeliveryReport> {
-    if (options.close === true) return this.closeAndFlush(options);
-    return this.#flush(options.timeout, false);
+  async flush(options?: FlushParams): Promise<DeliveryReport> {
+    const { close, timeout } = flushParams(options);
+    return close ? this.#close(timeout) : this.#flush(timeout, false);
   }
 
-  /** Accepts nothing more, delivers what it can in time and hands back the rest. Repeated calls join the first. */
-  closeAndFlush(options: CloseAndFlushParams = {}): Promise<DeliveryReport> {
-    this.#closed = true;
-    this.#closing ??= this.#flush(options.timeout ?? CLOSE_TIMEOUT_MS, true);
-    return this.#closing;
+  /**
+   * Accepts nothing more, delivers what it can in time and hands back the rest. Repeated calls join the first. With
+   * options that can't be meant it rejects (`ERR_OPTION_INVALID`) and closes nothing.
+   */
+  async closeAndFlush(options?: CloseAndFlushParams): Promise<DeliveryReport> {
+    return this.#close(flushParams(options).timeout);
   }
 
   /**
@@ -264,6 +268,10 @@ export class Analytics extends Emitter<AnalyticsEvents> {
       // A getter or toJSON() of the caller's threw.
       return this.#refuse('not_serializable', notSerializable(params), { type }, settlement);
     }
+    if (settlement === NO_FUNCTION) {
+      const error = new ValidationError('callback', 'is not a function');
+      return this.#refuse('invalid', error, eventOf(type, message));
+    }
     if (this.#closed) return this.#refuseClosed(type, message, settlement);
     const isPlain =
       this.#plugins.isEmpty && this.#redact === undefined && !excludesSegment(message.integrations);
@@ -271,7 +279,7 @@ export class Analytics extends Emitter<AnalyticsEvents> {
   }
 
   #enqueue(type: SegmentEventType, message: Message, settlement?: Settlement): boolean {
-    const problem = problemOf(message);
+    const problem = problemOf(type, message);
     if (problem !== undefined) return this.#refuse('invalid', problem, eventOf(type, message), settlement);
     let text: string;
     try {
@@ -291,7 +299,7 @@ export class Analytics extends Emitter<AnalyticsEvents> {
 
   /** The way of an event that is changed on this thread: as a copy, so that the caller's objects stay theirs. */
   #detour(type: SegmentEventType, message: Message, settlement?: Settlement): boolean {
-    const problem = problemOf(message);
+    const problem = problemOf(type, message);
     if (problem !== undefined) return this.#refuse('invalid', problem, { type }, settlement);
     let text: string;
     let event: SegmentEvent;
@@ -412,7 +420,8 @@ export class Analytics extends Emitter<AnalyticsEvents> {
 
   /** As in analytics-node, a flush waits for what a callback promised, but not for ever. */
   #settlementOf(callback: Callback | undefined): Settlement | undefined {
-    if (callback === undefined) return undefined;
+    if (callback === undefined || isNone(callback)) return undefined;
+    if (typeof callback !== 'function') return NO_FUNCTION;
     return settlementOf(callback, (promised) =>
       this.#ending(settled(new Set([promised]), CALLBACK_TIMEOUT_MS)),
     );
@@ -423,8 +432,14 @@ export class Analytics extends Emitter<AnalyticsEvents> {
     this.#endings.add(ending);
   }
 
-  #flush(timeout: number | undefined, closes: boolean): Promise<DeliveryReport> {
-    const limit = Math.max(0, Number(timeout ?? Infinity) || 0);
+  #close(timeout = CLOSE_TIMEOUT_MS): Promise<DeliveryReport> {
+    this.#closed = true;
+    this.#closing ??= this.#flush(timeout, true);
+    return this.#closing;
+  }
+
+  #flush(timeout = Infinity, closes: boolean): Promise<DeliveryReport> {
+    const limit = Math.max(0, timeout);
     const started = performance.now();
     const left = () => Math.max(0, limit - (performance.now() - started));
     const flush = async () => {
@@ -552,4 +567,9 @@ export class Analytics extends Emitter<AnalyticsEvents> {
       handle: usesCallback ? 0 : engine.handle(),
     };
   }
+}
+
+/** `condition && callback` leaves `false` where there is no callback. */
+function isNone(callback: unknown): boolean {
+  return callback === null || callback === false;
 }

@@ -3,8 +3,11 @@
  * `@segment/analytics-node` 3.1 and of Segment's spec.
  */
 
-/** A moment: a `Date`, or text that `Date.parse` understands (ISO 8601 is what Segment recommends). */
+/** A moment: a `Date`, or ISO 8601 text. */
 export type Timestamp = Date | string;
+
+/** What calls take as a moment: also Temporal, and the dates of libraries, which write themselves as ISO 8601. */
+export type GivenTimestamp = Timestamp | { toJSON(): string | null };
 
 /**
  * A member that only the caller knows. Code for analytics-node reads and writes such members without a cast, and interfaces
@@ -118,8 +121,8 @@ export type Identity =
 /** What every method takes. */
 export interface CommonParams {
   context?: ExtraContext | undefined;
-  /** When it happened. Default: now. */
-  timestamp?: Timestamp | undefined;
+  /** When it happened; sent as ISO 8601 with milliseconds, in UTC. Without an offset, text is read as by `new Date()`. Default: now. */
+  timestamp?: GivenTimestamp | undefined;
   integrations?: IntegrationsOptions | undefined;
   /** At most 100 characters. Default: a random UUID. Segment drops repeats of an id for about 24 hours. */
   messageId?: string | undefined;

@@ -1,5 +1,6 @@
 /** The `redact` option: what must not be kept is gone before anything is. */
-import { AnalyticsError } from './errors.js';
+import { invalidOption } from './errors.js';
+import { unknownOption } from './known-options.js';
 import type { SegmentEvent } from './params.js';
 
 /** Paths whose values are replaced, or a function of a copy of the event. */
@@ -11,17 +12,38 @@ const REDACTED = '[redacted]';
 export function redactor(redact: Redact): (event: SegmentEvent) => SegmentEvent {
   if (typeof redact === 'function') return redact;
   if (!Array.isArray(redact) || !redact.every((path) => typeof path === 'string' && path !== '')) {
-    const limit = "a function or an array of paths such as 'properties.ssn'";
-    throw new AnalyticsError('ERR_OPTION_INVALID', `The option redact must be ${limit}.`, {
-      field: 'redact',
-      limit,
-    });
+    throw invalidOption('redact', "a function or an array of paths such as 'properties.ssn'");
   }
   const paths = (redact as readonly string[]).map((path) => path.split('.'));
+  for (const path of paths) checkPath(path);
   return (event) => {
     for (const path of paths) replaceAt(event, path);
     return event;
   };
+}
+
+/** What events have, and whether there is anything below it. */
+const OBJECTS = ['properties', 'traits', 'context', 'integrations'];
+const TEXTS = [
+  'userId',
+  'anonymousId',
+  'groupId',
+  'previousId',
+  'event',
+  'category',
+  'name',
+  'type',
+  'timestamp',
+];
+
+/** A path that leads nowhere hides nothing: what it was to keep back would be sent. */
+function checkPath([root = '', ...below]: readonly string[]): void {
+  if (root === 'messageId')
+    throw invalidOption('redact', 'without messageId: Segment drops all but one of an id');
+  const isThere = OBJECTS.includes(root) || (TEXTS.includes(root) && below.length === 0);
+  if (!isThere) throw unknownOption([root, ...below].join('.'), [...OBJECTS, ...TEXTS], { path: 'redact' });
+  const isSlip = below.some((key) => key === '' || key.includes('['));
+  if (isSlip) throw invalidOption('redact', "paths with dots only, such as 'properties.items.*.ssn'");
 }
 
 /** `*` stands for every member of an object or array. */

@@ -4,6 +4,7 @@ import type * as SystemsManager from '@aws-sdk/client-ssm';
 
 import { AnalyticsError, invalidOption } from '../errors.js';
 import type { Log } from '../logger.js';
+import { BLANK_WRITE_KEY, writeKeyOf } from '../options.js';
 
 /** The write key, or how to get it. */
 export type WriteKeySource = string | (() => Promise<string> | string);
@@ -44,10 +45,7 @@ export class WriteKey {
 
   async #ask(): Promise<string> {
     try {
-      const key = await this.#get();
-      if (typeof key !== 'string' || key.trim() === '')
-        throw missing('Write key cannot be empty or whitespace only');
-      this.#known = key;
+      this.#known = writeKeyOf(await this.#get(), BLANK_WRITE_KEY);
     } catch (error) {
       if (this.#known === undefined) throw error;
       // The key that is known is likely to be right still.
@@ -90,7 +88,7 @@ async function fromSecret(id: string, field: string | undefined): Promise<string
   const client = new SecretsManagerClient({ requestHandler: REQUEST_HANDLER });
   try {
     const { SecretString: text = '' } = await client.send(new GetSecretValueCommand({ SecretId: id }));
-    return (field ? memberOf(text, field) : text).trim();
+    return field ? memberOf(text, field) : text;
   } finally {
     client.destroy();
   }
@@ -101,7 +99,7 @@ async function fromParameter(name: string): Promise<string> {
   const client = new SSMClient({ requestHandler: REQUEST_HANDLER });
   try {
     const { Parameter } = await client.send(new GetParameterCommand({ Name: name, WithDecryption: true }));
-    return (Parameter?.Value ?? '').trim();
+    return Parameter?.Value ?? '';
   } finally {
     client.destroy();
   }

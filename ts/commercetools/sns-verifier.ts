@@ -5,6 +5,7 @@
 import { createHash, verify, type X509Certificate } from 'node:crypto';
 
 import { invalidOption } from '../errors.js';
+import { optionNames, requireKnown } from '../known-options.js';
 import { authoritiesOf, issuedByTrusted, isValidAt, type FetchBytes } from './certificates.js';
 
 /** What SNS posts. */
@@ -54,6 +55,15 @@ export interface SnsVerifierOptions {
   readonly now?: (() => number) | undefined;
 }
 
+const OPTIONS = optionNames<SnsVerifierOptions>({
+  topicArns: true,
+  signatureVersions: true,
+  maxAge: true,
+  maxRemembered: true,
+  certificateAuthorities: true,
+  fetchBytes: true,
+  now: true,
+});
 const TOPIC_ARN = /^arn:aws[a-z-]*:sns:[a-z0-9-]+:[^\s:]+:[^\s:]+$/;
 /** As SNS writes it, and nothing more: its answer to a query may have text of the asker's in it. */
 const CERTIFICATE_URL =
@@ -102,6 +112,7 @@ export class SnsVerifier {
 
   /** @throws AnalyticsError `ERR_OPTION_INVALID` */
   constructor(options: SnsVerifierOptions) {
+    requireKnown(options, OPTIONS);
     const { topicArns, signatureVersions = ['2'] } = options;
     const { maxAge = MAX_AGE_MS, maxRemembered = MAX_REMEMBERED } = options;
     if (!isListOf(topicArns, (arn) => TOPIC_ARN.test(arn))) {
