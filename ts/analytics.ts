@@ -177,8 +177,12 @@ export class Analytics extends Emitter<AnalyticsEvents> {
    * Accepts nothing more, delivers what it can in time and hands back the rest. Repeated calls join the first. With
    * options that can't be meant it rejects (`ERR_OPTION_INVALID`) and closes nothing.
    */
-  async closeAndFlush(options?: CloseAndFlushParams): Promise<DeliveryReport> {
-    return this.#close(flushParams(options).timeout);
+  closeAndFlush(options?: CloseAndFlushParams): Promise<DeliveryReport> {
+    try {
+      return this.#close(flushParams(options).timeout);
+    } catch (error) {
+      return Promise.reject(error as AnalyticsError);
+    }
   }
 
   /**

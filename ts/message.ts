@@ -119,12 +119,15 @@ function aliasMessage(params: AliasParams): Message {
 /**
  * What is wrong with a message that analytics-node would have taken and Segment would have thrown away. The
  * call is refused, but nothing is thrown where nothing was thrown before. A timestamp is understood here, once: the
- * message then says the moment as it is sent.
+ * message then says the moment as it is sent. A blank `messageId` is taken out.
  */
 export function problemOf(type: SegmentEventType, message: Message): AnalyticsError | undefined {
   const { messageId, timestamp, context } = message;
-  if (messageId !== undefined && messageId.length > MAX_MESSAGE_ID_LENGTH) {
-    return new ValidationError('.messageId', `is longer than ${MAX_MESSAGE_ID_LENGTH} characters`);
+  if (messageId !== undefined) {
+    if (messageId.length > MAX_MESSAGE_ID_LENGTH)
+      return new ValidationError('.messageId', `is longer than ${MAX_MESSAGE_ID_LENGTH} characters`);
+    // As an empty one: it would be the same id for all events, of which Segment keeps one.
+    if (isBlank(messageId)) message.messageId = undefined;
   }
   if (timestamp !== undefined) {
     const moment = momentOf(timestamp);

@@ -1,6 +1,6 @@
 /** The `redact` option: what must not be kept is gone before anything is. */
-import { invalidOption } from './errors.js';
-import { unknownOption } from './known-options.js';
+import { AnalyticsError, invalidOption } from './errors.js';
+import { nearest } from './nearest.js';
 import type { SegmentEvent } from './params.js';
 
 /** Paths whose values are replaced, or a function of a copy of the event. */
@@ -41,9 +41,20 @@ function checkPath([root = '', ...below]: readonly string[]): void {
   if (root === 'messageId')
     throw invalidOption('redact', 'without messageId: Segment drops all but one of an id');
   const isThere = OBJECTS.includes(root) || (TEXTS.includes(root) && below.length === 0);
-  if (!isThere) throw unknownOption([root, ...below].join('.'), [...OBJECTS, ...TEXTS], { path: 'redact' });
+  if (!isThere) throw leadsNowhere(root, below);
   const isSlip = below.some((key) => key === '' || key.includes('['));
   if (isSlip) throw invalidOption('redact', "paths with dots only, such as 'properties.items.*.ssn'");
+}
+
+function leadsNowhere(root: string, below: readonly string[]): AnalyticsError {
+  const meant = nearest(root, below.length === 0 ? [...OBJECTS, ...TEXTS] : OBJECTS);
+  const hint =
+    meant === undefined
+      ? `Paths begin with ${OBJECTS.join(', ')}`
+      : `Did you mean ${[meant, ...below].join('.')}`;
+  const text = `The option redact has a path that leads nowhere: ${[root, ...below].join('.')}. ${hint}`;
+  const end = meant === undefined ? ', or are an id or a name.' : '?';
+  return new AnalyticsError('ERR_OPTION_INVALID', text + end, { field: 'redact' });
 }
 
 /** `*` stands for every member of an object or array. */

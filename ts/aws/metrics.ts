@@ -8,12 +8,6 @@ export interface MetricsLike {
   publishStoredMetrics(): unknown;
 }
 
-/** Whether it can be told of metrics. */
-export function isMetrics(metrics: unknown): metrics is MetricsLike {
-  const { addMetric, publishStoredMetrics } = Object(metrics) as Partial<Record<keyof MetricsLike, unknown>>;
-  return typeof addMetric === 'function' && typeof publishStoredMetrics === 'function';
-}
-
 /** What the records of an invocation came to. */
 export interface RecordsReport {
   /** Customers that Segment has. */

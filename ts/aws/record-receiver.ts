@@ -1,6 +1,12 @@
 /** What both kinds of function share: a client that outlives invocations, and the way of one record. */
 import { settingsFromEnvironment, type AnalyticsSettings } from '../options.js';
-import { CLIENT_OPTIONS, createSegmentClient, inTime, settingAdvice } from '../commercetools/client.js';
+import {
+  CLIENT_OPTIONS,
+  createSegmentClient,
+  inTime,
+  keyAdvice,
+  settingAdvice,
+} from '../commercetools/client.js';
 import { engineClientOf } from '../commercetools/integration.js';
 import { failed, tell } from '../commercetools/outcomes.js';
 import {
@@ -10,11 +16,10 @@ import {
   type ReceiverOptions,
 } from '../commercetools/receiver.js';
 import type { NotificationOutcome, SegmentClient, SegmentClientLike } from '../commercetools/types.js';
-import { invalidOption } from '../errors.js';
 import { optionNames, requireKnown, type OptionsPlace } from '../known-options.js';
 import { logTo, type Log, type LoggerLike } from '../logger.js';
 import type { LambdaContext } from './events.js';
-import { isMetrics, publish, reportOf, type MetricsLike, type RecordsReport } from './metrics.js';
+import { publish, reportOf, type MetricsLike, type RecordsReport } from './metrics.js';
 import { unwrapRecord, type AwsMessage } from './records.js';
 import { Standstill } from './standstill.js';
 import { reserveOf, timeLeft } from './with-segment.js';
@@ -97,13 +102,8 @@ export class RecordReceiver {
   constructor(options: HandlerOptions) {
     const { client, logger = CONSOLE, writeKey, maxIdle, reserve } = options;
     const userId = options.userId ?? (process.env['SEGMENT_USER_ID'] as 'email' | undefined);
-    const { settings, metrics, resolveCustomer, mapTraits } = options;
-    requireKnown(settings, CLIENT_OPTIONS, { path: 'settings' });
-    if (metrics !== undefined && !isMetrics(metrics))
-      throw invalidOption(
-        'metrics',
-        'Metrics of Powertools: an object with addMetric() and publishStoredMetrics()',
-      );
+    const { settings, resolveCustomer, mapTraits } = options;
+    requireKnown(settings, CLIENT_OPTIONS, { path: 'settings', advice: keyAdvice });
     this.#options = { ...options, logger, userId: userId || undefined };
     this.#receiverOptions = { resolveCustomer, mapTraits, logger, userId: this.#options.userId };
     this.#log = logTo(logger, 'info');

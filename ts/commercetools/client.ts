@@ -34,6 +34,11 @@ export const CLIENT_OPTIONS: readonly string[] = [
   'callTimeout',
 ];
 
+/** The key is not among the settings, where two could differ. */
+export function keyAdvice(name: string): string | undefined {
+  return name === 'writeKey' ? 'It is an argument of its own.' : undefined;
+}
+
 /** Settings of a client among the options of something else: what was meant would be lost without a word. */
 export function settingAdvice(where: string): NonNullable<OptionsPlace['advice']> {
   return (name) => (CLIENT_OPTIONS.includes(name) ? `It is an option of ${where}.` : undefined);
@@ -76,7 +81,7 @@ let sharedClients: readonly SharedClient[] = [];
  * @throws AnalyticsError `ERR_WRITE_KEY_MISSING`: `Write key cannot be empty or whitespace only`; `ERR_OPTION_INVALID`
  */
 export function createSegmentClient(writeKey: string, options?: SegmentClientOptions): SegmentClient {
-  requireKnown(options, CLIENT_OPTIONS);
+  requireKnown(options, CLIENT_OPTIONS, { advice: keyAdvice });
   const key = writeKeyOf(typeof writeKey === 'string' ? writeKey : undefined, BLANK_WRITE_KEY);
   const given = withoutEmpty(options ?? {});
   return shared(key, given, () => {
