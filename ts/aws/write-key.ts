@@ -2,6 +2,7 @@
 import type * as SecretsManager from '@aws-sdk/client-secrets-manager';
 import type * as SystemsManager from '@aws-sdk/client-ssm';
 
+import { isBlank } from '../blank.js';
 import { AnalyticsError, invalidOption } from '../errors.js';
 import type { Log } from '../logger.js';
 import { BLANK_WRITE_KEY, writeKeyOf } from '../options.js';
@@ -31,6 +32,8 @@ export class WriteKey {
     if (source !== undefined && typeof source !== 'string' && typeof source !== 'function') {
       throw invalidOption('writeKey', 'a string, or a function that resolves to one');
     }
+    // What is wrong with a key that is written down shows when the function is loaded.
+    if (typeof source === 'string' && !isBlank(source)) writeKeyOf(source);
     this.#get = typeof source === 'function' ? source : () => source ?? fromEnvironment(env);
     this.#log = log;
   }
