@@ -206,7 +206,7 @@ for (const [where, call, path, meant] of CALLS) {
         const made = await call({ [name]: value });
         await made?.close?.();
       });
-      assert.ok(!/^Unknown/.test(error?.message), error?.message);
+      assert.ok(!error?.message.startsWith('Unknown'), error?.message);
     }
   });
 }
@@ -320,13 +320,8 @@ describe('values of options', () => {
 });
 
 describe('flush() and closeAndFlush()', () => {
-  const wrong = [
-    ...['5s', '5000', '', Number.NaN, true, {}, [5], () => 5, Symbol('5'), 5n].map((timeout) => [
-      'timeout',
-      timeout,
-    ]),
-  ];
-  for (const [name, value] of wrong) {
+  const wrong = ['5s', '5000', '', Number.NaN, true, {}, [5], () => 5, Symbol('5'), 5n];
+  for (const [name, value] of wrong.map((timeout) => ['timeout', timeout])) {
     test(`${name} ${inspect(value)} rejects; nothing is closed, and nothing lost`, async (t) => {
       const { analytics, segment } = await startPair(t);
       trackMany(analytics, 1);

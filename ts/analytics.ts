@@ -8,7 +8,7 @@ import { deliverThrough, Persistence } from './deliver.js';
 import { Emitter } from './emitter.js';
 import { AnalyticsError, ValidationError, type ErrorCode } from './errors.js';
 import { watchExit, watchSignals, type Departing } from './exit.js';
-import { flushParams, Flushes, settled } from './flushes.js';
+import { Flushes, flushWith, settled } from './flushes.js';
 import { sendThrough, type HTTPClient } from './http-client.js';
 import { heldOpen } from './keep-alive.js';
 import { messageFrom, messageOf, problemOf, type Message } from './message.js';
@@ -32,6 +32,7 @@ import {
   type SettingsOverrides,
 } from './options.js';
 import {
+  callbackProblem,
   errorOf,
   eventOf,
   keptError,
@@ -53,9 +54,6 @@ const CLOSE_TIMEOUT_MS = 75_000;
 
 /** Waits for an event that only plugins wait for. */
 const NOBODY = { delivered: () => {}, failed: () => {} };
-
-/** Stands for a callback that is none: the call is refused once its parameters are known to be right. */
-const NO_FUNCTION: Settlement = { ...NOBODY };
 
 /** As analytics-node: how long the promise of a callback is waited for. */
 const CALLBACK_TIMEOUT_MS = 1_000;
@@ -169,8 +167,9 @@ export class Analytics extends Emitter<AnalyticsEvents> {
    * Rejects for nothing but its options (`ERR_OPTION_INVALID`).
    */
   async flush(options?: FlushParams): Promise<DeliveryReport> {
-    const { close, timeout } = flushParams(options);
-    return close ? this.#close(timeout) : this.#flush(timeout, false);
+    return flushWith(options, ({ close, timeout }) =>
+      close ? this.closeAndFlush({ timeout }) : this.#flush(timeout, false),
+    );
   }
 
   /**
@@ -178,11 +177,10 @@ export class Analytics extends Emitter<AnalyticsEvents> {
    * options that can't be meant it rejects (`ERR_OPTION_INVALID`) and closes nothing.
    */
   closeAndFlush(options?: CloseAndFlushParams): Promise<DeliveryReport> {
-    try {
-      return this.#close(flushParams(options).timeout);
-    } catch (error) {
-      return Promise.reject(error as AnalyticsError);
-    }
+    return flushWith(options, ({ timeout = CLOSE_TIMEOUT_MS }) => {
+      this.#closed = true;
+      return (this.#closing ??= this.#flush(timeout, true));
+    });
   }
 
   /**
@@ -272,10 +270,8 @@ export class Analytics extends Emitter<AnalyticsEvents> {
       // A getter or toJSON() of the caller's threw.
       return this.#refuse('not_serializable', notSerializable(params), { type }, settlement);
     }
-    if (settlement === NO_FUNCTION) {
-      const error = new ValidationError('callback', 'is not a function');
-      return this.#refuse('invalid', error, eventOf(type, message));
-    }
+    const problem = callbackProblem(settlement);
+    if (problem !== undefined) return this.#refuse('invalid', problem, eventOf(type, message), settlement);
     if (this.#closed) return this.#refuseClosed(type, message, settlement);
     const isPlain =
       this.#plugins.isEmpty && this.#redact === undefined && !excludesSegment(message.integrations);
@@ -424,8 +420,7 @@ export class Analytics extends Emitter<AnalyticsEvents> {
 
   /** As in analytics-node, a flush waits for what a callback promised, but not for ever. */
   #settlementOf(callback: Callback | undefined): Settlement | undefined {
-    if (callback === undefined || isNone(callback)) return undefined;
-    if (typeof callback !== 'function') return NO_FUNCTION;
+    if (callback === undefined) return undefined;
     return settlementOf(callback, (promised) =>
       this.#ending(settled(new Set([promised]), CALLBACK_TIMEOUT_MS)),
     );
@@ -434,12 +429,6 @@ export class Analytics extends Emitter<AnalyticsEvents> {
   #ending(promise: Promise<void>): void {
     const ending = promise.finally(() => this.#endings.delete(ending));
     this.#endings.add(ending);
-  }
-
-  #close(timeout = CLOSE_TIMEOUT_MS): Promise<DeliveryReport> {
-    this.#closed = true;
-    this.#closing ??= this.#flush(timeout, true);
-    return this.#closing;
   }
 
   #flush(timeout = Infinity, closes: boolean): Promise<DeliveryReport> {
@@ -508,14 +497,11 @@ export class Analytics extends Emitter<AnalyticsEvents> {
         return this.#flushes.ended(notice);
       case 'more':
         return this.#mail.take();
-      case 'request':
-        this.emit('http_request', {
-          url: notice.url,
-          method: 'POST',
-          headers: notice.headers,
-          body: notice.body,
-        });
+      case 'request': {
+        const { url, headers, body } = notice;
+        this.emit('http_request', { url, method: 'POST', headers, body });
         return;
+      }
       case 'response': {
         const { url, status, headers, body } = notice;
         this.emit('http_response', { status, statusText: statusText(status), url, headers, body });
@@ -571,9 +557,4 @@ export class Analytics extends Emitter<AnalyticsEvents> {
       handle: usesCallback ? 0 : engine.handle(),
     };
   }
-}
-
-/** `condition && callback` leaves `false` where there is no callback. */
-function isNone(callback: unknown): boolean {
-  return callback === null || callback === false;
 }

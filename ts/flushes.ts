@@ -12,12 +12,27 @@ const LONGEST_TIMER_MS = 2_147_483_647;
 const FLUSH_OPTIONS = optionNames<FlushParams>({ timeout: true, close: true });
 
 /**
- * Options of `flush()`, checked. As listeners and hooks, the methods are also called with names of signals, exit codes
- * and servers: what is no object is no options, and only what was written as options has to be nothing else.
- *
- * @throws AnalyticsError `ERR_OPTION_INVALID`
+ * Flushes with checked options, or rejects (`ERR_OPTION_INVALID`). As listeners and hooks, the methods are also called with
+ * names of signals, exit codes and servers: what is no object is no options, and only what was written as options has to
+ * be nothing else.
  */
-export function flushParams(given: unknown): { timeout: number | undefined; close: boolean } {
+export function flushWith(
+  given: unknown,
+  flush: (options: CheckedFlushParams) => Promise<DeliveryReport>,
+): Promise<DeliveryReport> {
+  try {
+    return flush(checkedFlushParams(given));
+  } catch (error) {
+    return Promise.reject(error);
+  }
+}
+
+interface CheckedFlushParams {
+  timeout: number | undefined;
+  close: boolean;
+}
+
+function checkedFlushParams(given: unknown): CheckedFlushParams {
   if (typeof given !== 'object' || given === null) return { timeout: undefined, close: false };
   if (isPlain(given)) requireKnown(given, FLUSH_OPTIONS);
   const { timeout, close } = given as Readonly<Record<string, unknown>>;
