@@ -287,9 +287,18 @@ export const cases = [
       { timeout: '5s' },
       'timeout',
       'is up at once: the batches are given up',
+      'nobody means to wait for ever, or not at all',
+      'milliseconds',
     ],
-    ['an option of flush() that does not exist', { timeoutMs: 5 }, 'timeoutMs', 'ignored'],
-  ].map(([name, options, field, theirs]) => ({
+    [
+      'an option of flush() that does not exist',
+      { timeoutMs: 5 },
+      'timeoutMs',
+      'ignored',
+      'a slip is found when it is made',
+      'see `field`; listeners and hooks may be given anything but a plain object',
+    ],
+  ].map(([name, options, field, theirs, why, advice]) => ({
     name,
     async run(library, t) {
       const { analytics } = await onSegment(library, t);
@@ -299,8 +308,8 @@ export const cases = [
       kind: DELIBERATE,
       theirs,
       ours: 'rejects with `ERR_OPTION_INVALID`; nothing is closed',
-      why: 'nobody means to wait for ever, or not at all',
-      advice: 'milliseconds',
+      why,
+      advice,
       async run(library, t) {
         const { analytics } = await onSegment(library, t);
         assert.equal(await analytics.flush(options), undefined);
