@@ -3,9 +3,17 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { inspect } from 'node:util';
 
+import {
+  NotificationReceiver,
+  createSegmentClient,
+  sendCustomerToSegmentWithClient,
+  transformCustomerToSegment,
+} from '@companion/segment/commercetools';
+import { SegmentContext } from '@companion/segment/nestjs';
+import { RecordingSegmentService } from '@companion/segment/nestjs/testing';
 import { RecordingAnalytics } from '@companion/segment/testing';
 
-import { METHODS, MINIMAL, assertRefused, counted, settled, startPair } from './support/clients.mjs';
+import { KEY, METHODS, MINIMAL, assertRefused, counted, settled, startPair } from './support/clients.mjs';
 
 /** Every kind of white space there is, and what has no width. */
 const BLANKS = [
@@ -32,6 +40,7 @@ const BLANKS = [
   ' '.repeat(1_000),
 ];
 const NIL = [undefined, null];
+const QUIET = { error: () => {}, warn: () => {}, log: () => {} };
 const NO_TEXTS = [
   [5, 'a number'],
   [0, 'a number'],
@@ -213,6 +222,41 @@ describe('what plugins and redact leave', () => {
       assert.equal(segment.requestCount, 0);
     });
   }
+});
+
+describe('a customer whose e-mail address is blank', () => {
+  for (const blank of BLANKS) {
+    test(`${inspect(blank.slice(0, 12))} has no id`, async (t) => {
+      const { segment } = await startPair(t);
+      const client = createSegmentClient(KEY, { host: segment.url });
+      t.after(() => client.closeAndFlush());
+      const customer = { id: 'c1', email: blank };
+      const missing = { code: 'ERR_VALIDATION', message: 'userId cannot be empty' };
+      assert.throws(() => transformCustomerToSegment(customer), missing);
+      const receiver = new NotificationReceiver({ client });
+      const notification = { ...CREATED, customer };
+      for (const outcome of [await receiver.receive(notification), receiver.accept(notification)])
+        assert.deepEqual([outcome.outcome, outcome.reason], ['invalid', 'missing-user-id']);
+      const payload = { userId: blank, traits: {} };
+      const sent = await sendCustomerToSegmentWithClient(client, payload);
+      assert.equal(sent.success, false);
+      await client.flush();
+      assert.equal(segment.requestCount, 0);
+    });
+  }
+});
+
+test('an ambient id that is blank is none, and the service refuses as the client does', async () => {
+  const service = new RecordingSegmentService({ logger: QUIET });
+  for (const blank of BLANKS) {
+    const tracked = SegmentContext.run({ userId: blank, anonymousId: 'a1' }, () =>
+      service.track({ event: 'e' }),
+    );
+    assert.deepEqual([tracked, service.events.at(-1).userId], [true, undefined]);
+    assert.equal(service.track({ userId: blank, event: 'e' }), false);
+    assert.equal(service.track({ userId: 'u1', event: blank }), false);
+  }
+  assert.deepEqual(counted(service.stats().refused), { invalid: BLANKS.length * 2 });
 });
 
 test('the fake Segment takes none of them', async (t) => {

@@ -432,9 +432,8 @@ export class Analytics extends Emitter<AnalyticsEvents> {
   }
 
   #flush(timeout = Infinity, closes: boolean): Promise<DeliveryReport> {
-    const limit = Math.max(0, timeout);
-    const started = performance.now();
-    const left = () => Math.max(0, limit - (performance.now() - started));
+    const end = performance.now() + timeout;
+    const left = () => Math.max(0, end - performance.now());
     const flush = async () => {
       // What was with plugins when a flush began comes before it; what is tracked after the call does not.
       if (this.#passages.size > 0) await settled(this.#passages, left());

@@ -1,6 +1,6 @@
 /** Flushes that the engine has not ended yet, and waiting with a limit. */
 import type { FlushParams } from './api.js';
-import { invalidOption } from './errors.js';
+import { invalidOption, type AnalyticsError } from './errors.js';
 import { optionNames, requireKnown } from './known-options.js';
 import type { Engine, Notice } from './native.js';
 import type { SegmentEvent } from './params.js';
@@ -23,7 +23,8 @@ export function flushWith(
   try {
     return flush(checkedFlushParams(given));
   } catch (error) {
-    return Promise.reject(error);
+    const problem = error as AnalyticsError;
+    return Promise.reject(problem);
   }
 }
 

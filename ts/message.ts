@@ -147,11 +147,11 @@ function problemOfNames(type: SegmentEventType, message: Message): ValidationErr
   if (problem !== undefined) return problem;
   switch (type) {
     case 'alias':
-      return problemOfNeeded(message, 'userId') ?? problemOfNeeded(message, 'previousId');
+      return problemOfNeeded('userId', userId) ?? problemOfNeeded('previousId', message['previousId']);
     case 'group':
-      return problemOfNeeded(message, 'groupId') ?? problemOfUser(userId, anonymousId);
+      return problemOfNeeded('groupId', message['groupId']) ?? problemOfUser(userId, anonymousId);
     case 'track':
-      return problemOfNeeded(message, 'event') ?? problemOfUser(userId, anonymousId);
+      return problemOfNeeded('event', message['event']) ?? problemOfUser(userId, anonymousId);
     default:
       return problemOfUser(userId, anonymousId);
   }
@@ -165,8 +165,7 @@ function problemOfUser(userId: unknown, anonymousId: unknown): ValidationError |
   return new ValidationError('.userId/anonymousId', `${problem}: Segment throws such an event away`);
 }
 
-function problemOfNeeded(message: Message, member: string): ValidationError | undefined {
-  const value = message[member];
+function problemOfNeeded(member: string, value: unknown): ValidationError | undefined {
   if (isVisible(value)) return undefined;
   const problem = problemOfKind(member, value);
   if (problem !== undefined) return problem;

@@ -6,9 +6,6 @@
 /** A moment: a `Date`, or ISO 8601 text. */
 export type Timestamp = Date | string;
 
-/** What calls take as a moment: also Temporal, and the dates of libraries, which write themselves as ISO 8601. */
-export type GivenTimestamp = Timestamp | { toJSON(): string | null };
-
 /**
  * A member that only the caller knows. Code for analytics-node reads and writes such members without a cast, and interfaces
  * without an index signature have to fit: `unknown` allows neither.
@@ -122,7 +119,7 @@ export type Identity =
 export interface CommonParams {
   context?: ExtraContext | undefined;
   /** When it happened; sent as ISO 8601 with milliseconds, in UTC. Without an offset, text is read as by `new Date()`. Default: now. */
-  timestamp?: GivenTimestamp | undefined;
+  timestamp?: Timestamp | undefined;
   integrations?: IntegrationsOptions | undefined;
   /** At most 100 characters. Default: a random UUID. Segment drops repeats of an id for about 24 hours. */
   messageId?: string | undefined;
