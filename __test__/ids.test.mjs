@@ -14,6 +14,7 @@ import { RecordingSegmentService } from '@companion/segment/nestjs/testing';
 import { RecordingAnalytics } from '@companion/segment/testing';
 
 import { KEY, METHODS, MINIMAL, assertRefused, counted, settled, startPair } from './support/clients.mjs';
+import { CREATED } from './support/receivers.mjs';
 
 /** Every kind of white space there is, and what has no width. */
 const BLANKS = [
