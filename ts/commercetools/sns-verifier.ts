@@ -112,12 +112,12 @@ export class SnsVerifier {
 
   /** @throws AnalyticsError `ERR_OPTION_INVALID` */
   constructor(options: SnsVerifierOptions) {
-    requireKnown(options, OPTIONS);
     const { topicArns, signatureVersions = ['2'] } = options;
     const { maxAge = MAX_AGE_MS, maxRemembered = MAX_REMEMBERED } = options;
     if (!isListOf(topicArns, (arn) => TOPIC_ARN.test(arn))) {
       throw invalidOption('topicArns', 'a list of the ARNs of your topics');
     }
+    requireKnown(options, OPTIONS);
     if (!isListOf(signatureVersions, (version) => Object.hasOwn(HASHES, version))) {
       throw invalidOption('signatureVersions', "['2'], or ['1', '2']");
     }

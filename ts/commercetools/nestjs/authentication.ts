@@ -97,12 +97,12 @@ function secretOf({ secret, header = 'x-webhook-secret' }: Record<string, unknow
 }
 
 function basicOf(given: Record<string, unknown>): Credentials {
-  requireKnown(given, ['username', 'password'], { path: 'authentication.basic' });
   const { username, password } = given;
   const areTexts = typeof username === 'string' && typeof password === 'string';
   if (!areTexts || username.includes(':') || password === '') {
     throw invalidOption('authentication.basic', '{ username, password }, without a colon in the username');
   }
+  requireKnown(given, ['username', 'password'], { path: 'authentication.basic' });
   const encoded = Buffer.from(`${username}:${password}`).toString('base64');
   return { header: 'authorization', digest: hashOf(`Basic ${encoded}`) };
 }
