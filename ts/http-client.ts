@@ -54,6 +54,8 @@ export class FetchHTTPClient implements HTTPClient {
 
   /** Default: `globalThis.fetch`, looked up at each call. */
   constructor(fetchFn?: HTTPFetchFn) {
+    if (fetchFn !== undefined && typeof fetchFn !== 'function')
+      throw invalidOption('fetchFn', 'a function like fetch');
     this.#fetch = fetchFn ?? ((url, request) => globalThis.fetch(url, request));
   }
 
