@@ -13,6 +13,7 @@ import {
   failuresOf,
   messageIdsOf,
   next,
+  onTheWire,
   settled,
   startPair,
   startSegment,
@@ -58,7 +59,7 @@ describe('callbacks', () => {
       for (const [index, [error, context, ...others]] of calls.entries()) {
         assert.deepEqual([error, others], [undefined, []]);
         assert.ok(context instanceof Context);
-        assert.deepEqual(context.event, segment.events[index]);
+        assert.deepEqual(onTheWire(context.event), segment.events[index]);
         assert.deepEqual([context.attempts, context.failedDelivery()], [1, undefined]);
       }
     });

@@ -10,6 +10,7 @@ import {
   failuresOf,
   messageIdsOf,
   next,
+  onTheWire,
   settled,
   startPair,
   trackMany,
@@ -120,7 +121,7 @@ describe('what plugins see', () => {
       const { analytics, segment } = await startPair(t);
       const seen = [];
       await analytics.register(
-        plugin('see', 'before', ({ event }) => void seen.push(structuredClone(event))),
+        plugin('see', 'before', ({ event }) => void seen.push(onTheWire(event))),
       );
       analytics[method]({ ...MINIMAL[method], context: { ip: '::1' } });
       await analytics.flush();

@@ -3,12 +3,14 @@ import { randomUUID } from 'node:crypto';
 
 import { apart } from './apart.js';
 import type { AnalyticsEvents, Callback, CloseAndFlushParams, Deliver, FlushParams } from './api.js';
+import { isDateReplaced, monotonicNow } from './clock.js';
 import { Context } from './context.js';
 import { deliverThrough, Persistence } from './deliver.js';
 import { Emitter } from './emitter.js';
 import { AnalyticsError, ValidationError, type ErrorCode } from './errors.js';
 import { watchExit, watchSignals, type Departing } from './exit.js';
 import { Flushes, settled } from './flushes.js';
+import { HeldEvents } from './held.js';
 import { sendThrough, type HTTPClient } from './http-client.js';
 import { heldOpen } from './keep-alive.js';
 import { messageFrom, messageOf, problemOf, type Message } from './message.js';
@@ -16,6 +18,7 @@ import type { Log } from './logger.js';
 import {
   CALLBACK_FOR,
   EVENT_TYPES,
+  FLAG,
   INTEREST,
   REFUSALS,
   startNative,
@@ -33,17 +36,21 @@ import {
 } from './options.js';
 import {
   errorOf,
+  eventFrom,
   eventOf,
   keptError,
   flagsOf,
   refusalError,
+  scopeOfCall,
   settlementOf,
   statusText,
+  within,
   type Settlement,
 } from './outcome.js';
 import type { MethodParams, SegmentEvent, SegmentEventType } from './params.js';
 import { excludesSegment, Plugins, type Plugin } from './plugins.js';
 import { statsOf, type DeliveryReport, type Stats } from './report.js';
+import { snapshotOf } from './snapshot.js';
 import { Turns } from './turns.js';
 import { notSerializable } from './unserializable.js';
 import { VERSION } from './version.js';
@@ -51,7 +58,10 @@ import { VERSION } from './version.js';
 /** As analytics-node: 1.25 times the longest a batch waits, at least a minute of it. */
 const CLOSE_TIMEOUT_MS = 75_000;
 
-/** Waits for an event that only plugins wait for. */
+/** Characters of JSON of the pending events that are kept as they were passed; of more, what JSON made of them is told. */
+const MOST_COPIED = 16 * 1024 * 1024;
+
+/** Waits for an event that only plugins or listeners wait for. */
 const NOBODY = { delivered: () => {}, failed: () => {} };
 
 /** As analytics-node: how long the promise of a callback is waited for. */
@@ -73,6 +83,12 @@ export class Analytics extends Emitter<AnalyticsEvents> {
   readonly #redact: ((event: SegmentEvent) => SegmentEvent) | undefined;
   readonly #plugins = new Plugins<Analytics>();
   readonly #settlements = new Map<number, Settlement>();
+  /** What was passed to calls that only listeners are told of. */
+  readonly #heard = new Map<number, Settlement>();
+  /** Characters of JSON of the copies in both. */
+  #copiedLength = 0;
+  /** What was tracked in this turn of the event loop. */
+  readonly #held: HeldEvents;
   /** The ways out know it weakly, so the client has to hold it. */
   readonly #departing: Departing;
   readonly #flushes: Flushes;
@@ -108,6 +124,7 @@ export class Analytics extends Emitter<AnalyticsEvents> {
       (tokenClient === undefined ? 0 : CALLBACK_FOR.tokens);
     this.#engine = start(engineOptions, wake, logLevel, usesCallback);
     this.#flushes = new Flushes(this.#engine);
+    this.#held = new HeldEvents(this.#engine);
     this.#persistence = this.#persistenceOf(this.#engine);
     this.deliver = this.#deliveries();
     // As in analytics-node, methods can be taken off the object.
@@ -188,6 +205,7 @@ export class Analytics extends Emitter<AnalyticsEvents> {
 
   /** The counters as they are now. */
   stats(): Stats {
+    this.#held.look();
     const maxQueueBytes = this.#engine.maxQueueBytes();
     return { ...statsOf(JSON.parse(this.#engine.stats()) as object), maxQueueBytes };
   }
@@ -199,10 +217,12 @@ export class Analytics extends Emitter<AnalyticsEvents> {
    * @internal
    */
   identifyNatively(take: (handle: number) => string): string | undefined {
-    const isSeen = this.#closed || !this.#plugins.isEmpty || this.#redact !== undefined;
+    const isSeen =
+      this.#closed || !this.#plugins.isEmpty || this.#redact !== undefined || isDateReplaced();
     const handle = isSeen ? 0 : this.#engine.handle();
     if (handle === 0) return undefined;
     if (this.#interest !== 0) busy.add(this);
+    this.#held.begin();
     const answer = take(handle);
     if (answer.startsWith('-')) {
       const text = answer.slice(2);
@@ -211,9 +231,14 @@ export class Analytics extends Emitter<AnalyticsEvents> {
     return answer;
   }
 
-  /** Adds plugins; resolves once they have loaded. */
+  /**
+   * Adds plugins; resolves once they have loaded. They see what is tracked from now on, and what was tracked before in the
+   * same turn of the event loop. Rejects with `ERR_VALIDATION` when one of them is no plugin; the others are added.
+   */
   async register(...plugins: Plugin<Analytics>[]): Promise<void> {
-    await this.#plugins.register(plugins, this, (message, error) => this.#warn(message, error));
+    const loaded = this.#plugins.register(plugins, this, (message, error) => this.#warn(message, error));
+    if (!this.#plugins.isEmpty) this.#recall();
+    await loaded;
     this.emit(
       'register',
       plugins.map(({ name }) => name),
@@ -228,11 +253,13 @@ export class Analytics extends Emitter<AnalyticsEvents> {
 
   protected override listenersChanged(): void {
     const delivered = EVENT_TYPES.some((type) => this.hears(type)) ? INTEREST.delivered : 0;
-    const dropped = this.hears('error') ? INTEREST.dropped : 0;
+    // The end of an event that a listener is shown as it was passed has to be told, whatever end it is.
+    const dropped = this.hears('error') || delivered !== 0 ? INTEREST.dropped : 0;
     const requests = this.hears('http_request') ? INTEREST.requests : 0;
     const responses = this.hears('http_response') ? INTEREST.responses : 0;
     const drained = this.hears('drained') ? INTEREST.drained : 0;
     const interest = delivered | dropped | requests | responses | drained;
+    if (delivered === 0) this.#forgetHeard();
     // Whoever listens must not be collected before the last event; `drained` tells when that is.
     this.#interest = interest === 0 ? 0 : interest | INTEREST.drained;
     if (interest === 0 && this.#settlements.size === 0) busy.delete(this);
@@ -262,70 +289,119 @@ export class Analytics extends Emitter<AnalyticsEvents> {
         throw error;
       }
       // A getter or toJSON() of the caller's threw.
-      return this.#refuse('not_serializable', notSerializable(params), { type }, settlement);
+      return this.#refuse('not_serializable', notSerializable(params), this.#redacted(type, params), settlement);
     }
+    // The engine would write the time of the machine.
+    if (isDateReplaced()) message.timestamp ??= new Date();
     if (this.#closed) return this.#refuseClosed(type, message, settlement);
     const isPlain =
       this.#plugins.isEmpty && this.#redact === undefined && !excludesSegment(message.integrations);
-    return isPlain ? this.#enqueue(type, message, settlement) : this.#detour(type, message, settlement);
+    const told = settlement ?? this.#listenersOf(type);
+    return isPlain ? this.#enqueue(type, message, told, true) : this.#detour(type, message, told);
   }
 
-  #enqueue(type: SegmentEventType, message: Message, settlement?: Settlement): boolean {
+  /** With `isPlain` it goes its way without a plugin: as yet. */
+  #enqueue(type: SegmentEventType, message: Message, settlement?: Settlement, isPlain = false): boolean {
     const problem = problemOf(message);
     if (problem !== undefined) return this.#refuse('invalid', problem, eventOf(type, message), settlement);
     let text: string;
     try {
+      if (settlement !== undefined) this.#copy(type, message, settlement);
       text = JSON.stringify(message);
     } catch {
-      return this.#refuse('not_serializable', notSerializable(message), { type }, settlement);
+      return this.#refuse('not_serializable', notSerializable(message), eventOf(type, message), settlement);
     }
-    const sequence = this.#engine.enqueue(text, flagsOf(type, message, settlement));
+    if (isPlain) this.#held.begin();
+    const flags = flagsOf(type, message, settlement) + (isPlain ? FLAG.held : 0);
+    const sequence = this.#engine.enqueue(text, flags);
     if (sequence < 0) return this.#refusedByEngine(-sequence, text, eventOf(type, message), settlement);
-    if (settlement !== undefined) {
-      this.#settlements.set(sequence, settlement);
-      settlement.accepted?.(sequence);
-    }
+    if (isPlain) this.#held.remember(sequence, message, text);
+    else this.#held.passed(sequence);
+    if (settlement !== undefined) this.#keep(sequence, settlement, text.length);
     if (settlement !== undefined || this.#interest !== 0) busy.add(this);
     return true;
+  }
+
+  /** Who listens for the end of such an event. */
+  #listenersOf(type: SegmentEventType): Settlement | undefined {
+    if ((this.#interest & INTEREST.delivered) === 0 || !this.hears(type)) return undefined;
+    return { ...NOBODY, scope: scopeOfCall(), isOnlyHeard: true };
+  }
+
+  /** Whoever is told of an event is told of what was passed. So much of it is kept. */
+  #copy(type: SegmentEventType, message: Message, settlement: Settlement): void {
+    if (settlement.context !== undefined || this.#copiedLength > MOST_COPIED) return;
+    message.messageId ??= randomUUID();
+    message.timestamp ??= new Date();
+    const { integrations = {}, context = {} } = message;
+    settlement.context = new Context(snapshotOf({ ...message, type, integrations, context }));
+  }
+
+  #keep(sequence: number, settlement: Settlement, length: number): void {
+    const isCopied = settlement.context !== undefined;
+    settlement.length = isCopied ? length : 0;
+    this.#copiedLength += settlement.length;
+    if (settlement.isOnlyHeard !== true) this.#settlements.set(sequence, settlement);
+    else if (isCopied) this.#heard.set(sequence, settlement);
+    settlement.accepted?.(sequence);
+  }
+
+  #forgetHeard(): void {
+    for (const { length = 0 } of this.#heard.values()) this.#copiedLength -= length;
+    this.#heard.clear();
+  }
+
+  /** What was tracked in this turn of the event loop goes through the plugins after all. */
+  #recall(): void {
+    for (const { sequence, event, hasPassed } of this.#held.recall()) {
+      const settlement = this.#settle(sequence);
+      this.#persistence.forget(sequence);
+      if (hasPassed) this.#enqueueEvent(event, event.type, settlement);
+      else this.#begin(settlement?.context ?? new Context(event), event.type, 0, settlement);
+    }
   }
 
   /** The way of an event that is changed on this thread: as a copy, so that the caller's objects stay theirs. */
   #detour(type: SegmentEventType, message: Message, settlement?: Settlement): boolean {
     const problem = problemOf(message);
-    if (problem !== undefined) return this.#refuse('invalid', problem, { type }, settlement);
+    if (problem !== undefined)
+      return this.#refuse('invalid', problem, this.#redacted(type, message), settlement);
+    message.messageId ??= randomUUID();
+    message.timestamp ??= new Date();
+    const { integrations = {}, context = {} } = message;
     let text: string;
     let event: SegmentEvent;
     try {
       text = JSON.stringify(message);
-      event = JSON.parse(text) as SegmentEvent;
+      event = snapshotOf({ ...message, type, integrations, context });
     } catch {
-      return this.#refuse('not_serializable', notSerializable(message), { type }, settlement);
+      const refused = this.#redacted(type, message);
+      return this.#refuse('not_serializable', notSerializable(message), refused, settlement);
     }
-    event.type = type;
-    event.messageId ??= randomUUID();
-    event.timestamp ??= new Date().toISOString();
-    event.integrations ??= {};
-    event.context ??= {};
     try {
       event = this.#redact?.(event) ?? event;
     } catch {
       const reason = 'The redact option threw, so the event was not sent.';
       const error = new AnalyticsError('ERR_VALIDATION', reason, { field: 'redact' });
-      return this.#refuse('invalid', error, { type }, settlement);
+      return this.#refuse('invalid', error, eventOf(type, {}), settlement);
     }
     if (this.#plugins.isEmpty && !excludesSegment(event.integrations))
-      return this.#enqueueEvent(event, type, settlement);
+      return this.#enqueueEvent(event, type, settlement, true);
     // What plugins hold on to is bounded like what the engine holds.
     if (this.#passingLength + text.length > this.#engine.maxQueueBytes()) {
-      return this.#refuse('queue_full', refusalError('queue_full', text), { type }, settlement);
+      return this.#refuse('queue_full', refusalError('queue_full', text), event, settlement);
     }
-    this.#passingLength += text.length;
-    const passage = this.#pass(new Context(event), type, settlement).finally(() => {
+    this.#begin(new Context(event), type, text.length, settlement);
+    return true;
+  }
+
+  #begin(context: Context, type: SegmentEventType, length: number, settlement?: Settlement): void {
+    this.#passingLength += length;
+    const passage = this.#pass(context, type, settlement).finally(() => {
       this.#passages.delete(passage);
-      this.#passingLength -= text.length;
+      this.#passingLength -= length;
     });
     this.#passages.add(passage);
-    return true;
   }
 
   async #pass(start: Context, type: SegmentEventType, settlement?: Settlement): Promise<void> {
@@ -343,21 +419,29 @@ export class Analytics extends Emitter<AnalyticsEvents> {
     const isLate = others !== undefined || this.#plugins.hasLast;
     // Without anybody who waits for the context, it need not be kept.
     const isAwaited = settlement !== undefined || this.#plugins.hasLast || this.#interest !== 0;
-    const whole = isAwaited ? { ...NOBODY, ...settlement, context, ...(isLate && { passed }) } : undefined;
+    const told = { ...NOBODY, ...settlement, isOnlyHeard: false, context, ...(isLate && { passed }) };
+    const whole = isAwaited ? told : undefined;
     if (passage.kind === 'send') return void this.#enqueueEvent(context.event, type, whole);
-    this.#count('cancelled');
+    // It was accepted, and Segment is no party to it: no counter is about such an event.
     this.#succeed(context, whole);
   }
 
-  #enqueueEvent(event: SegmentEvent, type: SegmentEventType, settlement?: Settlement): boolean {
+  #enqueueEvent(
+    event: SegmentEvent,
+    type: SegmentEventType,
+    settlement?: Settlement,
+    isPlain = false,
+  ): boolean {
     let message: Message;
     try {
       message = messageFrom(event);
     } catch (error) {
-      if (error instanceof ValidationError) return this.#refuse('invalid', error, { type }, settlement);
-      return this.#refuse('not_serializable', notSerializable(event), { type }, settlement);
+      // Of what redact made no event, nothing is told.
+      const refused = eventOf(type, isPlain ? {} : (Object(event) as object));
+      if (error instanceof ValidationError) return this.#refuse('invalid', error, refused, settlement);
+      return this.#refuse('not_serializable', notSerializable(event), refused, settlement);
     }
-    return this.#enqueue(event.type, message, settlement);
+    return this.#enqueue(event.type, message, settlement, isPlain);
   }
 
   #refusedByEngine(number: number, text: string, event: SegmentEvent, settlement?: Settlement): boolean {
@@ -370,19 +454,43 @@ export class Analytics extends Emitter<AnalyticsEvents> {
     return this.#report(error, event, settlement);
   }
 
+  /** The event of a call that was not accepted, for those who may keep it: without what must not be kept. */
+  #redacted(type: SegmentEventType, source: object): SegmentEvent {
+    const event = eventOf(type, source);
+    try {
+      return this.#redact?.(event) ?? event;
+    } catch {
+      return eventOf(type, {});
+    }
+  }
+
   #report(error: AnalyticsError, event: SegmentEvent, settlement?: Settlement): false {
     this.#log?.('debug', error.message, { code: error.code });
     this.emit('call_refused', error, event);
-    this.#fail(error, settlement?.context ?? new Context(event), settlement);
+    const context = settlement?.context ?? new Context(event);
+    if (settlement?.passed !== undefined) {
+      this.#fail(error, context, settlement);
+      return false;
+    }
+    context.setFailedDelivery({ reason: error });
+    this.#failLater(error, context, settlement);
+    this.emit('error', { code: 'delivery_failure', reason: error, ctx: context });
     return false;
   }
 
   #refuseClosed(type: SegmentEventType, message: Message, settlement?: Settlement): false {
     this.#count('closed');
-    const event = eventOf(type, message);
+    const event = this.#redacted(type, message);
     this.emit('call_after_close', event);
-    settlement?.failed(refusalError('closed', ''), new Context(event));
+    this.#failLater(refusalError('closed', ''), new Context(event), settlement);
     return false;
+  }
+
+  /** Whoever waits for an event never hears of it before the call has returned. */
+  #failLater(error: AnalyticsError, context: Context, settlement?: Settlement): void {
+    if (settlement === undefined) return;
+    const tell = () => within(settlement.scope, () => settlement.failed(error, context));
+    this.#ending(Promise.resolve().then(tell));
   }
 
   #count(refusal: Refusal): void {
@@ -406,8 +514,9 @@ export class Analytics extends Emitter<AnalyticsEvents> {
 
   /** Tells of an event's end, once the plugins that come last have seen it. */
   #conclude(settlement: Settlement | undefined, tell: () => void): void {
-    if (settlement?.passed === undefined) tell();
-    else this.#ending(settlement.passed().then(tell));
+    const told = () => within(settlement?.scope, tell);
+    if (settlement?.passed === undefined) told();
+    else this.#ending(settlement.passed().then(told));
   }
 
   /** As in analytics-node, a flush waits for what a callback promised, but not for ever. */
@@ -425,12 +534,18 @@ export class Analytics extends Emitter<AnalyticsEvents> {
 
   #flush(timeout: number | undefined, closes: boolean): Promise<DeliveryReport> {
     const limit = Math.max(0, Number(timeout ?? Infinity) || 0);
-    const started = performance.now();
-    const left = () => Math.max(0, limit - (performance.now() - started));
-    const flush = async () => {
+    const started = monotonicNow();
+    const left = () => Math.max(0, limit - (monotonicNow() - started));
+    const begin = async () => {
       // What was with plugins when a flush began comes before it; what is tracked after the call does not.
       if (this.#passages.size > 0) await settled(this.#passages, left());
-      const report = await this.#flushes.begin(left(), closes);
+      return this.#flushes.begin(left(), closes);
+    };
+    const flush = async () => {
+      // What was tracked in this turn may still be called back for plugins.
+      const report = await new Promise<DeliveryReport>((resolve) => {
+        this.#held.afterwards(() => resolve(begin()));
+      });
       if (this.#endings.size > 0) await settled(this.#endings, left());
       return report;
     };
@@ -473,7 +588,7 @@ export class Analytics extends Emitter<AnalyticsEvents> {
           const settlement = this.#settle(sequence);
           const context = this.#contextOf(event, 0, settlement);
           context.setFailedDelivery({ reason: keptError() });
-          apart(() => settlement?.failed(keptError(), context));
+          apart(() => within(settlement?.scope, () => settlement?.failed(keptError(), context)));
         }
         return;
       case 'persisted':
@@ -499,7 +614,8 @@ export class Analytics extends Emitter<AnalyticsEvents> {
         return;
       case 'response': {
         const { url, status, headers, body } = notice;
-        this.emit('http_response', { status, statusText: statusText(status), url, headers, body });
+        const text = notice.statusText ?? statusText(status);
+        this.emit('http_response', { status, statusText: text, url, headers, body });
         return;
       }
       case 'send':
@@ -520,19 +636,23 @@ export class Analytics extends Emitter<AnalyticsEvents> {
     if (client === undefined) return;
     const request = { url, method: 'POST' as const, headers, body, httpRequestTimeout: timeoutMs };
     const answer = await sendThrough(client, request, isForToken);
-    this.#engine.answer(number, answer.status, JSON.stringify(answer.headers), answer.timedOut, answer.body);
+    const { status, statusText: text, timedOut } = answer;
+    this.#engine.answer(number, status, text, JSON.stringify(answer.headers), timedOut, answer.body);
   }
 
   #settle(sequence: number): Settlement | undefined {
-    const settlement = this.#settlements.get(sequence);
+    const settlement = this.#settlements.get(sequence) ?? this.#heard.get(sequence);
     this.#settlements.delete(sequence);
+    this.#heard.delete(sequence);
+    this.#copiedLength -= settlement?.length ?? 0;
     if (this.#settlements.size === 0 && this.#interest === 0) busy.delete(this);
     return settlement;
   }
 
   #contextOf(event: object | null, attempts: number, settlement?: Settlement): Context {
-    const context = settlement?.context ?? new Context({} as SegmentEvent);
-    context.settle(event as SegmentEvent | null, attempts);
+    const known = settlement?.context;
+    const context = known ?? new Context({} as SegmentEvent);
+    context.settle(known !== undefined || event === null ? null : eventFrom(event), attempts);
     return context;
   }
 

@@ -1,4 +1,5 @@
 /** Flushes that the engine has not ended yet, and waiting with a limit. */
+import { clearTimeout, setTimeout } from './clock.js';
 import type { Engine, Notice } from './native.js';
 import type { SegmentEvent } from './params.js';
 import { reportOf, type DeliveryReport } from './report.js';
