@@ -64,6 +64,9 @@ const MOST_COPIED = 16 * 1024 * 1024;
 /** Waits for an event that only plugins or listeners wait for. */
 const NOBODY = { delivered: () => {}, failed: () => {} };
 
+/** Makes the event of a call that was refused, for those who want to know. */
+type Told = () => SegmentEvent;
+
 /** As analytics-node: how long the promise of a callback is waited for. */
 const CALLBACK_TIMEOUT_MS = 1_000;
 
@@ -226,7 +229,7 @@ export class Analytics extends Emitter<AnalyticsEvents> {
     const answer = take(handle);
     if (answer.startsWith('-')) {
       const text = answer.slice(2);
-      this.#refusedByEngine(Number(answer[1]), text, eventOf('identify', JSON.parse(text) as Message));
+      this.#refusedByEngine(Number(answer[1]), text, () => eventOf('identify', JSON.parse(text) as Message));
     }
     return answer;
   }
@@ -289,7 +292,7 @@ export class Analytics extends Emitter<AnalyticsEvents> {
         throw error;
       }
       // A getter or toJSON() of the caller's threw.
-      return this.#refuse('not_serializable', notSerializable(params), this.#redacted(type, params), settlement);
+      return this.#refuse('not_serializable', notSerializable(params), () => this.#redacted(type, params), settlement);
     }
     // The engine would write the time of the machine.
     if (isDateReplaced()) message.timestamp ??= new Date();
@@ -302,19 +305,20 @@ export class Analytics extends Emitter<AnalyticsEvents> {
 
   /** With `isPlain` it goes its way without a plugin: as yet. */
   #enqueue(type: SegmentEventType, message: Message, settlement?: Settlement, isPlain = false): boolean {
+    const told = () => eventOf(type, message);
     const problem = problemOf(message);
-    if (problem !== undefined) return this.#refuse('invalid', problem, eventOf(type, message), settlement);
+    if (problem !== undefined) return this.#refuse('invalid', problem, told, settlement);
     let text: string;
     try {
       if (settlement !== undefined) this.#copy(type, message, settlement);
       text = JSON.stringify(message);
     } catch {
-      return this.#refuse('not_serializable', notSerializable(message), eventOf(type, message), settlement);
+      return this.#refuse('not_serializable', notSerializable(message), told, settlement);
     }
     if (isPlain) this.#held.begin();
     const flags = flagsOf(type, message, settlement) + (isPlain ? FLAG.held : 0);
     const sequence = this.#engine.enqueue(text, flags);
-    if (sequence < 0) return this.#refusedByEngine(-sequence, text, eventOf(type, message), settlement);
+    if (sequence < 0) return this.#refusedByEngine(-sequence, text, told, settlement);
     if (isPlain) this.#held.remember(sequence, message, text);
     else this.#held.passed(sequence);
     if (settlement !== undefined) this.#keep(sequence, settlement, text.length);
@@ -364,8 +368,8 @@ export class Analytics extends Emitter<AnalyticsEvents> {
   /** The way of an event that is changed on this thread: as a copy, so that the caller's objects stay theirs. */
   #detour(type: SegmentEventType, message: Message, settlement?: Settlement): boolean {
     const problem = problemOf(message);
-    if (problem !== undefined)
-      return this.#refuse('invalid', problem, this.#redacted(type, message), settlement);
+    const told = () => this.#redacted(type, message);
+    if (problem !== undefined) return this.#refuse('invalid', problem, told, settlement);
     message.messageId ??= randomUUID();
     message.timestamp ??= new Date();
     const { integrations = {}, context = {} } = message;
@@ -375,21 +379,20 @@ export class Analytics extends Emitter<AnalyticsEvents> {
       text = JSON.stringify(message);
       event = snapshotOf({ ...message, type, integrations, context });
     } catch {
-      const refused = this.#redacted(type, message);
-      return this.#refuse('not_serializable', notSerializable(message), refused, settlement);
+      return this.#refuse('not_serializable', notSerializable(message), told, settlement);
     }
     try {
       event = this.#redact?.(event) ?? event;
     } catch {
       const reason = 'The redact option threw, so the event was not sent.';
       const error = new AnalyticsError('ERR_VALIDATION', reason, { field: 'redact' });
-      return this.#refuse('invalid', error, eventOf(type, {}), settlement);
+      return this.#refuse('invalid', error, () => eventOf(type, {}), settlement);
     }
     if (this.#plugins.isEmpty && !excludesSegment(event.integrations))
       return this.#enqueueEvent(event, type, settlement, true);
     // What plugins hold on to is bounded like what the engine holds.
     if (this.#passingLength + text.length > this.#engine.maxQueueBytes()) {
-      return this.#refuse('queue_full', refusalError('queue_full', text), event, settlement);
+      return this.#refuse('queue_full', refusalError('queue_full', text), () => event, settlement);
     }
     this.#begin(new Context(event), type, text.length, settlement);
     return true;
@@ -437,21 +440,21 @@ export class Analytics extends Emitter<AnalyticsEvents> {
       message = messageFrom(event);
     } catch (error) {
       // Of what redact made no event, nothing is told.
-      const refused = eventOf(type, isPlain ? {} : (Object(event) as object));
+      const refused = () => eventOf(type, isPlain ? {} : (Object(event) as object));
       if (error instanceof ValidationError) return this.#refuse('invalid', error, refused, settlement);
       return this.#refuse('not_serializable', notSerializable(event), refused, settlement);
     }
     return this.#enqueue(event.type, message, settlement, isPlain);
   }
 
-  #refusedByEngine(number: number, text: string, event: SegmentEvent, settlement?: Settlement): boolean {
+  #refusedByEngine(number: number, text: string, told: Told, settlement?: Settlement): boolean {
     const refusal = REFUSALS[number - 1] ?? 'malformed';
-    return this.#report(refusalError(refusal, text), event, settlement);
+    return this.#report(refusalError(refusal, text), told, settlement);
   }
 
-  #refuse(refusal: Refusal, error: AnalyticsError, event: SegmentEvent, settlement?: Settlement): boolean {
+  #refuse(refusal: Refusal, error: AnalyticsError, told: Told, settlement?: Settlement): boolean {
     this.#count(refusal);
-    return this.#report(error, event, settlement);
+    return this.#report(error, told, settlement);
   }
 
   /** The event of a call that was not accepted, for those who may keep it: without what must not be kept. */
@@ -464,8 +467,11 @@ export class Analytics extends Emitter<AnalyticsEvents> {
     }
   }
 
-  #report(error: AnalyticsError, event: SegmentEvent, settlement?: Settlement): false {
+  #report(error: AnalyticsError, told: Told, settlement?: Settlement): false {
     this.#log?.('debug', error.message, { code: error.code });
+    // A queue that is full refuses as fast as it is asked.
+    if (settlement === undefined && !this.hears('error') && !this.hears('call_refused')) return false;
+    const event = told();
     this.emit('call_refused', error, event);
     const context = settlement?.context ?? new Context(event);
     if (settlement?.passed !== undefined) {
@@ -480,6 +486,7 @@ export class Analytics extends Emitter<AnalyticsEvents> {
 
   #refuseClosed(type: SegmentEventType, message: Message, settlement?: Settlement): false {
     this.#count('closed');
+    if (settlement === undefined && !this.hears('call_after_close')) return false;
     const event = this.#redacted(type, message);
     this.emit('call_after_close', event);
     this.#failLater(refusalError('closed', ''), new Context(event), settlement);

@@ -9,7 +9,7 @@ import type { SegmentEvent, SegmentEventType } from './params.js';
 import { snapshotOf } from './snapshot.js';
 
 /** Of so many calls of a turn the caller's own values are known; of later ones what JSON made of them. */
-const MOST_REMEMBERED = 100;
+const MOST_REMEMBERED = 16;
 
 /** Whoever looks at the counters so often in one turn waits for the delivery there and then: for him the turn is over. */
 const MOST_LOOKS = 1_000;
