@@ -36,7 +36,6 @@ import {
 } from './options.js';
 import {
   errorOf,
-  eventFrom,
   eventOf,
   keptError,
   flagsOf,
@@ -50,7 +49,7 @@ import {
 import type { MethodParams, SegmentEvent, SegmentEventType } from './params.js';
 import { excludesSegment, Plugins, type Plugin } from './plugins.js';
 import { statsOf, type DeliveryReport, type Stats } from './report.js';
-import { snapshotOf } from './snapshot.js';
+import { copyOfMessage, eventFrom, eventWith } from './snapshot.js';
 import { Turns } from './turns.js';
 import { notSerializable } from './unserializable.js';
 import { VERSION } from './version.js';
@@ -220,8 +219,7 @@ export class Analytics extends Emitter<AnalyticsEvents> {
    * @internal
    */
   identifyNatively(take: (handle: number) => string): string | undefined {
-    const isSeen =
-      this.#closed || !this.#plugins.isEmpty || this.#redact !== undefined || isDateReplaced();
+    const isSeen = this.#closed || !this.#plugins.isEmpty || this.#redact !== undefined || isDateReplaced();
     const handle = isSeen ? 0 : this.#engine.handle();
     if (handle === 0) return undefined;
     if (this.#interest !== 0) busy.add(this);
@@ -232,6 +230,20 @@ export class Analytics extends Emitter<AnalyticsEvents> {
       this.#refusedByEngine(Number(answer[1]), text, () => eventOf('identify', JSON.parse(text) as Message));
     }
     return answer;
+  }
+
+  /**
+   * The event of a call that was not accepted, for those who may keep it: without what must not be kept.
+   *
+   * @internal
+   */
+  refusedEvent(type: SegmentEventType, source: object): SegmentEvent {
+    const event = eventOf(type, source);
+    try {
+      return this.#redact?.(event) ?? event;
+    } catch {
+      return eventOf(type, {});
+    }
   }
 
   /**
@@ -292,7 +304,12 @@ export class Analytics extends Emitter<AnalyticsEvents> {
         throw error;
       }
       // A getter or toJSON() of the caller's threw.
-      return this.#refuse('not_serializable', notSerializable(params), () => this.#redacted(type, params), settlement);
+      return this.#refuse(
+        'not_serializable',
+        notSerializable(params),
+        () => this.refusedEvent(type, params),
+        settlement,
+      );
     }
     // The engine would write the time of the machine.
     if (isDateReplaced()) message.timestamp ??= new Date();
@@ -310,8 +327,8 @@ export class Analytics extends Emitter<AnalyticsEvents> {
     if (problem !== undefined) return this.#refuse('invalid', problem, told, settlement);
     let text: string;
     try {
-      if (settlement !== undefined) this.#copy(type, message, settlement);
-      text = JSON.stringify(message);
+      const copy = settlement === undefined ? undefined : this.#copy(type, message, settlement);
+      text = JSON.stringify(copy ?? message);
     } catch {
       return this.#refuse('not_serializable', notSerializable(message), told, settlement);
     }
@@ -332,13 +349,14 @@ export class Analytics extends Emitter<AnalyticsEvents> {
     return { ...NOBODY, scope: scopeOfCall(), isOnlyHeard: true };
   }
 
-  /** Whoever is told of an event is told of what was passed. So much of it is kept. */
-  #copy(type: SegmentEventType, message: Message, settlement: Settlement): void {
-    if (settlement.context !== undefined || this.#copiedLength > MOST_COPIED) return;
+  /** Whoever is told of an event is told of what was passed. So much of it is kept; what is sent is made of the copy. */
+  #copy(type: SegmentEventType, message: Message, settlement: Settlement): object | undefined {
+    if (settlement.context !== undefined || this.#copiedLength > MOST_COPIED) return undefined;
     message.messageId ??= randomUUID();
     message.timestamp ??= new Date();
-    const { integrations = {}, context = {} } = message;
-    settlement.context = new Context(snapshotOf({ ...message, type, integrations, context }));
+    const copy = copyOfMessage(message);
+    settlement.context = new Context(eventWith(type, copy));
+    return copy;
   }
 
   #keep(sequence: number, settlement: Settlement, length: number): void {
@@ -347,7 +365,11 @@ export class Analytics extends Emitter<AnalyticsEvents> {
     this.#copiedLength += settlement.length;
     if (settlement.isOnlyHeard !== true) this.#settlements.set(sequence, settlement);
     else if (isCopied) this.#heard.set(sequence, settlement);
-    settlement.accepted?.(sequence);
+    if (settlement.accepted === undefined) return;
+    // Until then it may be taken back from the disk.
+    this.#held.afterwards(() => {
+      if (this.#settlements.get(sequence) === settlement) settlement.accepted?.(sequence);
+    });
   }
 
   #forgetHeard(): void {
@@ -359,7 +381,6 @@ export class Analytics extends Emitter<AnalyticsEvents> {
   #recall(): void {
     for (const { sequence, event, hasPassed } of this.#held.recall()) {
       const settlement = this.#settle(sequence);
-      this.#persistence.forget(sequence);
       if (hasPassed) this.#enqueueEvent(event, event.type, settlement);
       else this.#begin(settlement?.context ?? new Context(event), event.type, 0, settlement);
     }
@@ -368,16 +389,16 @@ export class Analytics extends Emitter<AnalyticsEvents> {
   /** The way of an event that is changed on this thread: as a copy, so that the caller's objects stay theirs. */
   #detour(type: SegmentEventType, message: Message, settlement?: Settlement): boolean {
     const problem = problemOf(message);
-    const told = () => this.#redacted(type, message);
+    const told = () => this.refusedEvent(type, message);
     if (problem !== undefined) return this.#refuse('invalid', problem, told, settlement);
     message.messageId ??= randomUUID();
     message.timestamp ??= new Date();
-    const { integrations = {}, context = {} } = message;
     let text: string;
     let event: SegmentEvent;
     try {
-      text = JSON.stringify(message);
-      event = snapshotOf({ ...message, type, integrations, context });
+      const copy = copyOfMessage(message);
+      text = JSON.stringify(copy);
+      event = eventWith(type, copy);
     } catch {
       return this.#refuse('not_serializable', notSerializable(message), told, settlement);
     }
@@ -457,16 +478,6 @@ export class Analytics extends Emitter<AnalyticsEvents> {
     return this.#report(error, told, settlement);
   }
 
-  /** The event of a call that was not accepted, for those who may keep it: without what must not be kept. */
-  #redacted(type: SegmentEventType, source: object): SegmentEvent {
-    const event = eventOf(type, source);
-    try {
-      return this.#redact?.(event) ?? event;
-    } catch {
-      return eventOf(type, {});
-    }
-  }
-
   #report(error: AnalyticsError, told: Told, settlement?: Settlement): false {
     this.#log?.('debug', error.message, { code: error.code });
     // A queue that is full refuses as fast as it is asked.
@@ -487,9 +498,12 @@ export class Analytics extends Emitter<AnalyticsEvents> {
   #refuseClosed(type: SegmentEventType, message: Message, settlement?: Settlement): false {
     this.#count('closed');
     if (settlement === undefined && !this.hears('call_after_close')) return false;
-    const event = this.#redacted(type, message);
+    const event = this.refusedEvent(type, message);
     this.emit('call_after_close', event);
-    this.#failLater(refusalError('closed', ''), new Context(event), settlement);
+    const context = new Context(event);
+    const reason = refusalError('closed', '');
+    context.setFailedDelivery({ reason });
+    this.#failLater(reason, context, settlement);
     return false;
   }
 

@@ -68,11 +68,6 @@ export class Persistence {
     if (state >= 0) this.#settle(sequence, state === 1);
   }
 
-  /** The event was taken back: it comes again under another number. */
-  forget(sequence: number): void {
-    if (this.#waiting.delete(sequence) && this.#waiting.size === 0) this.#interestChanged();
-  }
-
   /** A commit is over. */
   committed(persisted: boolean, upTo: number): void {
     for (const sequence of this.#waiting.keys()) if (sequence <= upTo) this.#settle(sequence, persisted);

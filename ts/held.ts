@@ -6,7 +6,7 @@ import { atTurnEnd } from './clock.js';
 import type { Message } from './message.js';
 import type { Engine } from './native.js';
 import type { SegmentEvent, SegmentEventType } from './params.js';
-import { snapshotOf } from './snapshot.js';
+import { eventFrom, snapshotOf } from './snapshot.js';
 
 /** Of so many calls of a turn the caller's own values are known; of later ones what JSON made of them. */
 const MOST_REMEMBERED = 16;
@@ -85,13 +85,13 @@ export class HeldEvents {
   /** With the values of the caller, unless they were changed since. */
   #asPassed(sequence: number, sealed: SegmentEvent): SegmentEvent {
     const { _metadata, context: { library: _library, ...context } = {}, ...event } = sealed;
-    const given = { ...event, timestamp: new Date(String(event.timestamp)), context };
+    const given = eventFrom({ ...event, context });
     const index = this.#sequences.indexOf(sequence);
     const [message, text] = [this.#messages[index], this.#texts[index]];
     if (message === undefined) return given;
     try {
       const copy = snapshotOf(message);
-      return JSON.stringify(message) === text ? { ...given, ...copy } : given;
+      return JSON.stringify(copy) === text ? { ...given, ...copy } : given;
     } catch {
       return given;
     }

@@ -105,7 +105,12 @@ export async function sendThrough(
     return { status: isStatus ? status : 0, statusText: text, ...answer };
   } catch (error) {
     const name = error instanceof Error ? error.name : '';
-    return { status: 0, statusText: null, headers: {}, timedOut: name === 'AbortError' || name === 'TimeoutError' };
+    return {
+      status: 0,
+      statusText: null,
+      headers: {},
+      timedOut: name === 'AbortError' || name === 'TimeoutError',
+    };
   }
 }
 

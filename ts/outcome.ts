@@ -71,13 +71,6 @@ export function eventOf(type: SegmentEventType, source: object): SegmentEvent {
   } as SegmentEvent;
 }
 
-/** An event as the engine tells of it: JSON, but the moment is a `Date` for whoever reads it. */
-export function eventFrom(told: object): SegmentEvent {
-  const event = told as SegmentEvent;
-  const timestamp = new Date(String(event.timestamp));
-  return Number.isNaN(timestamp.getTime()) ? event : { ...event, timestamp };
-}
-
 const TYPE_NUMBERS = Object.fromEntries(EVENT_TYPES.map((type, index) => [type, index])) as Record<
   SegmentEventType,
   number

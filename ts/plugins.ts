@@ -72,7 +72,7 @@ export class Plugins<Instance> {
   /** Before and enrichment plugins, in order. The context may be another one afterwards. */
   async prepare(context: Context): Promise<{ context: Context; passage: Passage }> {
     // More may be registered meanwhile: nothing passes a plugin that is not ready for it.
-    for (let loading; loading !== this.#loading; ) {
+    for (let loading; loading !== this.#loading;) {
       loading = this.#loading;
       await loading;
     }

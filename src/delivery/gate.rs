@@ -16,6 +16,9 @@ use crate::queue::{Entry, Place, Tracking};
 use crate::stats::Refusal;
 use crate::sync::{Mutex, MutexGuard, PoisonError};
 
+/// One turn of the event loop holds no more of the queue than half of it.
+const HELD_SHARE: usize = 2;
+
 /// Something that is asked of the worker, in order with events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
@@ -275,7 +278,7 @@ impl Admission {
         }
         let sequence = self.last_sequence + 1;
         if holds {
-            self.held.begin(sequence);
+            self.held.begin(sequence, self.queue.limit() / HELD_SHARE);
         }
         let accepted_at_ms = signed_milliseconds(now);
         let is_kept = match &self.tail {
@@ -387,7 +390,7 @@ impl Admission {
     /// Ends the holding; true when the worker is to be woken now.
     fn let_go(&mut self) -> bool {
         let held = self.held.end();
-        let is_asked_for = held.from().is_some_and(|from| from <= self.asked_up_to);
+        let is_asked_for = held.began_at().is_some_and(|first| first <= self.asked_up_to);
         self.wakes() || is_asked_for || held.has_on_disk()
     }
 

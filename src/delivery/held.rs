@@ -1,5 +1,6 @@
 //! Events of a turn of JavaScript's event loop that has not come to its end: they do not leave yet, so that a plugin which
-//! is registered in the same turn can still see them. Pure.
+//! is registered in the same turn can still see them. A turn that takes in more than a share of the queue goes on with
+//! holding the newest only: what came before leaves beside it, and the queue does not fill up for nothing. Pure.
 
 use crate::queue::Entry;
 
@@ -10,6 +11,8 @@ const MOST_BYTES_ON_DISK: usize = 8 * 1024 * 1024;
 #[derive(Debug, Default)]
 pub struct Held {
     from: Option<u64>,
+    /// The first event of the turn, though it may leave by now.
+    began_at: Option<u64>,
     in_queue: Share,
     on_disk: Vec<Entry>,
     on_disk_bytes: usize,
@@ -27,9 +30,20 @@ pub struct Share {
 }
 
 impl Held {
-    /// From this event on everything is held, if it is not already.
-    pub fn begin(&mut self, sequence: u64) {
+    /// From this event on everything is held, if it is not already. Of what waits in the queue, no more than `most` bytes
+    /// are: beyond, all before this event may leave.
+    pub fn begin(&mut self, sequence: u64, most: usize) {
+        self.began_at.get_or_insert(sequence);
+        if self.in_queue.bytes >= most {
+            (self.from, self.in_queue) = (None, Share::default());
+        }
         self.from.get_or_insert(sequence);
+    }
+
+    /// The first event that was held in this turn.
+    #[must_use]
+    pub const fn began_at(&self) -> Option<u64> {
+        self.began_at
     }
 
     /// The first event that is held.

@@ -73,6 +73,12 @@ impl Queue {
         lane.push(entry);
     }
 
+    /// The bound, in bytes.
+    #[must_use]
+    pub const fn limit(&self) -> usize {
+        self.limit
+    }
+
     /// What gives way at the bound.
     #[must_use]
     pub const fn overflow(&self) -> Overflow {

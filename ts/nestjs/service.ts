@@ -7,7 +7,7 @@ import { Context } from '../context.js';
 import { AnalyticsError } from '../errors.js';
 import { announce } from '../metrics/sources.js';
 import { EVENT_TYPES } from '../native.js';
-import { eventOf, settlementOf, within } from '../outcome.js';
+import { settlementOf, within } from '../outcome.js';
 import type { SegmentEventType } from '../params.js';
 import type { DeliveryReport, Stats } from '../report.js';
 import {
@@ -174,7 +174,7 @@ export class SegmentService implements BeforeApplicationShutdown, OnApplicationS
 
   /** As `Analytics` does for calls that it refuses without throwing. */
   #fail(type: SegmentEventType, params: unknown, reason: unknown, callback?: Callback): false {
-    const context = new Context(eventOf(type, Object(params) as object));
+    const context = new Context(this.client.refusedEvent(type, Object(params) as object));
     context.setFailedDelivery({ reason });
     const settlement = settlementOf(callback);
     const tell = () => settlement?.failed(reason, context);

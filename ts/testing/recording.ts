@@ -1,6 +1,7 @@
 /**
  * What the fake Segment remembers: requests, events, counters, and who waits for them.
  */
+import { clearTimeout, setTimeout } from '../clock.js';
 
 /** How a request carried its write key. `bearer` stands for an OAuth token beside a key in the body. */
 export type AuthenticationKind = 'basic' | 'bearer' | 'body' | 'none';

@@ -113,8 +113,7 @@ impl Worker {
         let oldest = admission.queue.oldest(Which::Any).filter(|oldest| oldest.sequence <= self.free);
         let moment = |ms: i64| Duration::from_millis(u64::try_from(ms).unwrap_or_default());
         // What has come since this step began is taken in the next one: a batch is not cut short by it.
-        let later =
-            usize::try_from(admission.free_up_to().saturating_sub(self.free)).unwrap_or(usize::MAX);
+        let later = usize::try_from(admission.free_up_to().saturating_sub(self.free)).unwrap_or(usize::MAX);
         let free = admission.free();
         Waiting {
             events: free.events.saturating_sub(later),
