@@ -154,12 +154,12 @@ describe('what is shown is what was sent', () => {
   /** Says something else each time it is asked. */
   const counting = () => {
     let reads = 0;
-    const next = () => (reads += 1);
+    const count = () => (reads += 1);
     return {
       get read() {
-        return next();
+        return count();
       },
-      asked: { toJSON: () => `asked ${next()}` },
+      asked: { toJSON: () => `asked ${count()}` },
       reads: () => reads,
     };
   };
@@ -215,7 +215,7 @@ describe('what is shown is what was sent', () => {
     'a Date of a class with a toJSON of its own': () => new Reserved(BIRTHDAY),
     'an object with private members': () => new Hidden(),
     'a Date that is none': () => new Date(Number.NaN),
-    'a list with holes': () => [1, , 3], // eslint-disable-line no-sparse-arrays
+    'a list with holes': () => [1, , 3],
     'a boxed text': () => Object('boxed'),
     'a URL': () => new URL('https://example.com/a?b=c'),
     'a URLSearchParams': () => new URLSearchParams('a=b'),

@@ -49,6 +49,7 @@ import {
 import type { MethodParams, SegmentEvent, SegmentEventType } from './params.js';
 import { excludesSegment, Plugins, type Plugin } from './plugins.js';
 import { statsOf, type DeliveryReport, type Stats } from './report.js';
+import { Settlements } from './settlements.js';
 import { copyOfMessage, eventFrom, eventWith } from './snapshot.js';
 import { Turns } from './turns.js';
 import { notSerializable } from './unserializable.js';
@@ -56,9 +57,6 @@ import { VERSION } from './version.js';
 
 /** As analytics-node: 1.25 times the longest a batch waits, at least a minute of it. */
 const CLOSE_TIMEOUT_MS = 75_000;
-
-/** Characters of JSON of the pending events that are kept as they were passed; of more, what JSON made of them is told. */
-const MOST_COPIED = 16 * 1024 * 1024;
 
 /** Waits for an event that only plugins or listeners wait for. */
 const NOBODY = { delivered: () => {}, failed: () => {} };
@@ -84,11 +82,7 @@ export class Analytics extends Emitter<AnalyticsEvents> {
   readonly #tokenClient: HTTPClient | undefined;
   readonly #redact: ((event: SegmentEvent) => SegmentEvent) | undefined;
   readonly #plugins = new Plugins<Analytics>();
-  readonly #settlements = new Map<number, Settlement>();
-  /** What was passed to calls that only listeners are told of. */
-  readonly #heard = new Map<number, Settlement>();
-  /** Characters of JSON of the copies in both. */
-  #copiedLength = 0;
+  readonly #settlements = new Settlements();
   /** What was tracked in this turn of the event loop. */
   readonly #held: HeldEvents;
   /** The ways out know it weakly, so the client has to hold it. */
@@ -274,10 +268,10 @@ export class Analytics extends Emitter<AnalyticsEvents> {
     const responses = this.hears('http_response') ? INTEREST.responses : 0;
     const drained = this.hears('drained') ? INTEREST.drained : 0;
     const interest = delivered | dropped | requests | responses | drained;
-    if (delivered === 0) this.#forgetHeard();
+    if (delivered === 0) this.#settlements.forgetHeard();
     // Whoever listens must not be collected before the last event; `drained` tells when that is.
     this.#interest = interest === 0 ? 0 : interest | INTEREST.drained;
-    if (interest === 0 && this.#settlements.size === 0) busy.delete(this);
+    if (interest === 0 && this.#settlements.isEmpty) busy.delete(this);
     this.#tellInterest();
   }
 
@@ -351,7 +345,7 @@ export class Analytics extends Emitter<AnalyticsEvents> {
 
   /** Whoever is told of an event is told of what was passed. So much of it is kept; what is sent is made of the copy. */
   #copy(type: SegmentEventType, message: Message, settlement: Settlement): object | undefined {
-    if (settlement.context !== undefined || this.#copiedLength > MOST_COPIED) return undefined;
+    if (settlement.context !== undefined || !this.#settlements.takesCopies) return undefined;
     message.messageId ??= randomUUID();
     message.timestamp ??= new Date();
     const copy = copyOfMessage(message);
@@ -360,21 +354,12 @@ export class Analytics extends Emitter<AnalyticsEvents> {
   }
 
   #keep(sequence: number, settlement: Settlement, length: number): void {
-    const isCopied = settlement.context !== undefined;
-    settlement.length = isCopied ? length : 0;
-    this.#copiedLength += settlement.length;
-    if (settlement.isOnlyHeard !== true) this.#settlements.set(sequence, settlement);
-    else if (isCopied) this.#heard.set(sequence, settlement);
+    this.#settlements.keep(sequence, settlement, length);
     if (settlement.accepted === undefined) return;
     // Until then it may be taken back from the disk.
     this.#held.afterwards(() => {
-      if (this.#settlements.get(sequence) === settlement) settlement.accepted?.(sequence);
+      if (this.#settlements.holds(sequence, settlement)) settlement.accepted?.(sequence);
     });
-  }
-
-  #forgetHeard(): void {
-    for (const { length = 0 } of this.#heard.values()) this.#copiedLength -= length;
-    this.#heard.clear();
   }
 
   /** What was tracked in this turn of the event loop goes through the plugins after all. */
@@ -644,7 +629,10 @@ export class Analytics extends Emitter<AnalyticsEvents> {
       case 'log':
         return this.#log?.(notice.level, notice.message, notice.fields);
       case 'drained':
-        if (this.#settlements.size === 0) busy.delete(this);
+        if (this.#settlements.isEmpty) busy.delete(this);
+        // Of some nothing was told: the mail has a bound.
+        if (!this.#settlements.takesCopies && (JSON.parse(this.#engine.stats()) as Stats).pending === 0)
+          this.#settlements.forgetHeard();
         // For plugins that come last, events are still under way.
         if (this.#endings.size === 0) this.emit('drained');
         else this.#ending(settled(this.#endings, Infinity).then(() => void this.emit('drained')));
@@ -662,11 +650,8 @@ export class Analytics extends Emitter<AnalyticsEvents> {
   }
 
   #settle(sequence: number): Settlement | undefined {
-    const settlement = this.#settlements.get(sequence) ?? this.#heard.get(sequence);
-    this.#settlements.delete(sequence);
-    this.#heard.delete(sequence);
-    this.#copiedLength -= settlement?.length ?? 0;
-    if (this.#settlements.size === 0 && this.#interest === 0) busy.delete(this);
+    const settlement = this.#settlements.take(sequence);
+    if (this.#settlements.isEmpty && this.#interest === 0) busy.delete(this);
     return settlement;
   }
 

@@ -5,7 +5,7 @@
 import { atTurnEnd } from './clock.js';
 import type { Message } from './message.js';
 import type { Engine } from './native.js';
-import type { SegmentEvent, SegmentEventType } from './params.js';
+import type { SegmentEvent } from './params.js';
 import { eventFrom, snapshotOf } from './snapshot.js';
 
 /** Of so many calls of a turn the caller's own values are known; of later ones what JSON made of them. */

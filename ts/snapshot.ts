@@ -137,7 +137,7 @@ function keepsItsClass(value: object, toJSON: unknown): boolean {
       own = Object.getPrototypeOf(own) as Date | null;
     return toJSON === own?.toJSON && value.toISOString === own?.toISOString;
   }
-  if (Buffer.isBuffer(value)) return toJSON === Buffer.prototype.toJSON;
+  if (Buffer.isBuffer(value)) return toJSON === (Buffer.prototype as Buffer).toJSON;
   return Object.prototype.toString.call(value).startsWith('[object Temporal.');
 }
 

@@ -170,7 +170,7 @@ async function identifyWithCallback(client: EmitterClient, payload: SegmentIdent
     await promise;
   } finally {
     // Its flush ends a moment after the callback; until then it would not hear of a close.
-    await new Promise((resolve) => void setImmediate(resolve));
+    await new Promise((over) => void setImmediate(over));
   }
 }
 

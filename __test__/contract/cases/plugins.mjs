@@ -17,8 +17,8 @@ async function loadFailure(library, t) {
 async function registeredLate(library, t) {
   const { segment, analytics } = await onSegment(library, t);
   const fate = fateOf(analytics, 'track', { ...MINIMAL.track, properties: { email: 'mine' } });
-  for (let step = 0; step < 50; step += 1) await undefined;
-  await new Promise((resolve) => void process.nextTick(resolve));
+  for (let step = 0; step < 50; step += 1) await Promise.resolve();
+  await new Promise((resolve) => process.nextTick(resolve));
   void analytics.register(plugin('p', 'before', ({ event }) => void delete event.properties.email));
   await fate;
   return segment.events[0].properties;
