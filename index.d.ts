@@ -23,6 +23,8 @@ export declare class NativeClient {
    * to and mail will tell.
    */
   isPersisted(sequence: number): number
+  /** Takes back what is held, oldest first: a JSON array of sequence numbers and events. */
+  recall(): string
   /** The counters as JSON text. */
   stats(): string
   /** Which notices to post beside those of tracked events and flushes: a set of bits. */
@@ -36,10 +38,10 @@ export declare class NativeClient {
   takeMail(): string
   /**
    * The application's answer to a request that came as mail. A status of 0 stands for no answer, with
-   * `timedOut` telling why; headers are a JSON object with names in lower case, `body` is only read where the
+   * `timedOut` telling why; `statusText` is `null` where the usual one will do; headers are a JSON object with names in lower case, `body` is only read where the
    * request's mail asked for it.
    */
-  answer(number: number, status: number, headers: string, timedOut: boolean, body?: string | undefined | null): void
+  answer(number: number, status: number, statusText: string | undefined | null, headers: string, timedOut: boolean, body?: string | undefined | null): void
 }
 
 /** Checks options (JSON text) as the constructor will; `null` when they can be used. */
@@ -70,7 +72,7 @@ export declare function identifyCustomer(customer: string, about: string, userId
  * The shortest way from a raw notification to a call. `userId` is the number of the field.
  *
  * Without a client (0) the answer is the message of the identify call, with `=` before it. A client takes that message
- * in here and now: the answer is its messageId with `+` before it, or, where the client refuses it, `-`, the number of
+ * in here and now, held: the answer is its messageId with `+` before it, or, where the client refuses it, `-`, the number of
  * the reason and the message. Whatever is not a customer with that id is answered as by `parse_notification`.
  */
 export declare function identifyNotification(raw: string, userId: number, client: number): string
@@ -80,6 +82,9 @@ export declare function identifyNotification(raw: string, userId: number, client
  * `{ events, damaged, tornBytes, oldestAt, keyId, problem }`.
  */
 export declare function inspectSegment(path: string): string
+
+/** The turn of the event loop in which this client took in events is over: they may leave now. */
+export declare function letGo(handle: number): void
 
 /**
  * All segment files of a spool directory: a JSON array of

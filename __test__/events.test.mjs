@@ -10,6 +10,7 @@ import {
   failuresOf,
   messageIdsOf,
   next,
+  onTheWire,
   startPair,
   startSegment,
   trackMany,
@@ -47,7 +48,7 @@ describe('type events', () => {
       for (const [index, [, context, ...others]] of heard.entries()) {
         assert.deepEqual(others, []);
         assert.ok(context instanceof Context);
-        assert.deepEqual(context.event, segment.events[index]);
+        assert.deepEqual(onTheWire(context.event), segment.events[index]);
         assert.deepEqual([context.attempts, context.failedDelivery()], [1, undefined]);
       }
       assert.notEqual(heard[0][1].id, heard[1][1].id);

@@ -10,6 +10,7 @@ import {
   failuresOf,
   messageIdsOf,
   next,
+  onTheWire,
   settled,
   startPair,
   trackMany,
@@ -119,9 +120,7 @@ describe('what plugins see', () => {
     test(`${method} as it will be sent, less our library`, async (t) => {
       const { analytics, segment } = await startPair(t);
       const seen = [];
-      await analytics.register(
-        plugin('see', 'before', ({ event }) => void seen.push(structuredClone(event))),
-      );
+      await analytics.register(plugin('see', 'before', ({ event }) => void seen.push(onTheWire(event))));
       analytics[method]({ ...MINIMAL[method], context: { ip: '::1' } });
       await analytics.flush();
       const [{ _metadata, context, ...sent }] = segment.events;

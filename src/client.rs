@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use fastrand::Rng;
 use serde_json::json;
 use tokio::sync::Notify;
@@ -138,16 +139,52 @@ impl Client {
         parts: Parts,
         tracking: Tracking,
     ) -> Result<u64, Refusal> {
+        self.take_in(text, event_type, parts, tracking, false)
+    }
+
+    /// The same, but the event does not leave before [`Client::let_go`], and until then [`Client::recall`] takes it back.
+    ///
+    /// # Errors
+    /// Why it was refused; it is counted and nothing was kept.
+    pub fn enqueue_held(
+        &self,
+        text: &[u8],
+        event_type: EventType,
+        parts: Parts,
+        tracking: Tracking,
+    ) -> Result<u64, Refusal> {
+        self.take_in(text, event_type, parts, tracking, true)
+    }
+
+    fn take_in(
+        &self,
+        text: &[u8],
+        event_type: EventType,
+        parts: Parts,
+        tracking: Tracking,
+        holds: bool,
+    ) -> Result<u64, Refusal> {
         let mut is_sealed = false;
         let accepted = self.seal.seal(text, event_type, parts, self.clock.wall(), |event| {
             is_sealed = true;
-            self.gate.accept(event, tracking, self.clock.elapsed())
+            self.gate.accept(event, tracking, holds, self.clock.elapsed())
         });
         // The gate counts what it refuses itself.
         if let (Err(reason), false) = (&accepted, is_sealed) {
             self.refuse(*reason);
         }
         accepted
+    }
+
+    /// The turn of the event loop is over: what was held may leave.
+    pub fn let_go(&self) {
+        self.gate.let_go();
+    }
+
+    /// Takes back what is held, oldest first: sequences and sealed events. It is as if they had not been accepted.
+    #[must_use]
+    pub fn recall(&self) -> Vec<(u64, Bytes)> {
+        self.gate.recall().into_iter().map(|entry| (entry.sequence, entry.bytes)).collect()
     }
 
     /// Counts a call that never became an event.

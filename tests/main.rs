@@ -15,6 +15,7 @@ mod bisection;
 mod bounds;
 mod compression;
 mod flushing;
+mod holding;
 mod outages;
 mod panics;
 mod pauses;

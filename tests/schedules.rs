@@ -180,6 +180,38 @@ fn a_batch_that_is_full_wakes_the_worker() {
 }
 
 #[test]
+fn the_end_of_a_turn_wakes_the_worker_for_what_was_held() {
+    check(|| {
+        let (client, engine, told) = start(2.0);
+        let caller = {
+            let client = Arc::clone(&client);
+            thread::spawn(move || {
+                let text = br#"{"userId":"u","event":"e"}"#;
+                for turn in 0..2 {
+                    for _ in 0..2 {
+                        client
+                            .enqueue_held(text, EventType::Track, Parts::default(), Tracking::Nobody)
+                            .unwrap();
+                    }
+                    if turn == 0 {
+                        client.let_go();
+                    }
+                }
+                // Those of the second turn are taken back and come again.
+                let recalled = client.recall();
+                recalled.iter().for_each(|_| track(&client));
+            })
+        };
+        caller.join().unwrap();
+        let delivered = told.delivered.lock().unwrap();
+        drop(told.rings.wait_while(delivered, |delivered| *delivered < 4).unwrap());
+        assert_eq!((client.stats().accepted, client.stats().pending), (4, 0));
+        drop(client);
+        engine.join().unwrap();
+    });
+}
+
+#[test]
 fn flushes_and_ways_out_from_several_threads_all_end() {
     check(|| {
         let (client, engine, told) = start(100.0);

@@ -3,12 +3,14 @@ import { randomUUID } from 'node:crypto';
 
 import { apart } from './apart.js';
 import type { AnalyticsEvents, Callback, CloseAndFlushParams, Deliver, FlushParams } from './api.js';
+import { isDateReplaced, monotonicNow } from './clock.js';
 import { Context } from './context.js';
 import { deliverThrough, Persistence } from './deliver.js';
 import { Emitter } from './emitter.js';
 import { AnalyticsError, ValidationError, type ErrorCode } from './errors.js';
 import { watchExit, watchSignals, type Departing } from './exit.js';
 import { Flushes, flushWith, settled } from './flushes.js';
+import { HeldEvents } from './held.js';
 import { sendThrough, type HTTPClient } from './http-client.js';
 import { heldOpen } from './keep-alive.js';
 import { messageFrom, messageOf, problemOf, type Message } from './message.js';
@@ -16,6 +18,7 @@ import type { Log } from './logger.js';
 import {
   CALLBACK_FOR,
   EVENT_TYPES,
+  FLAG,
   INTEREST,
   REFUSALS,
   startNative,
@@ -38,13 +41,17 @@ import {
   keptError,
   flagsOf,
   refusalError,
+  scopeOfCall,
   settlementOf,
   statusText,
+  within,
   type Settlement,
 } from './outcome.js';
 import type { MethodParams, SegmentEvent, SegmentEventType } from './params.js';
 import { excludesSegment, Plugins, type Plugin } from './plugins.js';
 import { statsOf, type DeliveryReport, type Stats } from './report.js';
+import { Settlements } from './settlements.js';
+import { copyOfMessage, eventFrom, eventWith } from './snapshot.js';
 import { Turns } from './turns.js';
 import { notSerializable } from './unserializable.js';
 import { VERSION } from './version.js';
@@ -52,8 +59,11 @@ import { VERSION } from './version.js';
 /** As analytics-node: 1.25 times the longest a batch waits, at least a minute of it. */
 const CLOSE_TIMEOUT_MS = 75_000;
 
-/** Waits for an event that only plugins wait for. */
+/** Waits for an event that only plugins or listeners wait for. */
 const NOBODY = { delivered: () => {}, failed: () => {} };
+
+/** Makes the event of a call that was refused, for those who want to know. */
+type Told = () => SegmentEvent;
 
 /** As analytics-node: how long the promise of a callback is waited for. */
 const CALLBACK_TIMEOUT_MS = 1_000;
@@ -73,7 +83,9 @@ export class Analytics extends Emitter<AnalyticsEvents> {
   readonly #tokenClient: HTTPClient | undefined;
   readonly #redact: ((event: SegmentEvent) => SegmentEvent) | undefined;
   readonly #plugins = new Plugins<Analytics>();
-  readonly #settlements = new Map<number, Settlement>();
+  readonly #settlements = new Settlements();
+  /** What was tracked in this turn of the event loop. */
+  readonly #held: HeldEvents;
   /** The ways out know it weakly, so the client has to hold it. */
   readonly #departing: Departing;
   readonly #flushes: Flushes;
@@ -109,6 +121,7 @@ export class Analytics extends Emitter<AnalyticsEvents> {
       (tokenClient === undefined ? 0 : CALLBACK_FOR.tokens);
     this.#engine = start(engineOptions, wake, logLevel, usesCallback);
     this.#flushes = new Flushes(this.#engine);
+    this.#held = new HeldEvents(this.#engine);
     this.#persistence = this.#persistenceOf(this.#engine);
     this.deliver = this.#deliveries();
     // As in analytics-node, methods can be taken off the object.
@@ -194,6 +207,7 @@ export class Analytics extends Emitter<AnalyticsEvents> {
 
   /** The counters as they are now. */
   stats(): Stats {
+    this.#held.look();
     const maxQueueBytes = this.#engine.maxQueueBytes();
     return { ...statsOf(JSON.parse(this.#engine.stats()) as object), maxQueueBytes };
   }
@@ -205,21 +219,41 @@ export class Analytics extends Emitter<AnalyticsEvents> {
    * @internal
    */
   identifyNatively(take: (handle: number) => string): string | undefined {
-    const isSeen = this.#closed || !this.#plugins.isEmpty || this.#redact !== undefined;
+    const isSeen = this.#closed || !this.#plugins.isEmpty || this.#redact !== undefined || isDateReplaced();
     const handle = isSeen ? 0 : this.#engine.handle();
     if (handle === 0) return undefined;
     if (this.#interest !== 0) busy.add(this);
+    this.#held.begin();
     const answer = take(handle);
     if (answer.startsWith('-')) {
       const text = answer.slice(2);
-      this.#refusedByEngine(Number(answer[1]), text, eventOf('identify', JSON.parse(text) as Message));
+      this.#refusedByEngine(Number(answer[1]), text, () => eventOf('identify', JSON.parse(text) as Message));
     }
     return answer;
   }
 
-  /** Adds plugins; resolves once they have loaded. */
+  /**
+   * The event of a call that was not accepted, for those who may keep it: without what must not be kept.
+   *
+   * @internal
+   */
+  refusedEvent(type: SegmentEventType, source: object): SegmentEvent {
+    const event = eventOf(type, source);
+    try {
+      return this.#redact?.(event) ?? event;
+    } catch {
+      return eventOf(type, {});
+    }
+  }
+
+  /**
+   * Adds plugins; resolves once they have loaded. They see what is tracked from now on, and what was tracked before in the
+   * same turn of the event loop. Rejects with `ERR_VALIDATION` when one of them is no plugin; the others are added.
+   */
   async register(...plugins: Plugin<Analytics>[]): Promise<void> {
-    await this.#plugins.register(plugins, this, (message, error) => this.#warn(message, error));
+    const loaded = this.#plugins.register(plugins, this, (message, error) => this.#warn(message, error));
+    if (!this.#plugins.isEmpty) this.#recall();
+    await loaded;
     this.emit(
       'register',
       plugins.map(({ name }) => name),
@@ -234,14 +268,16 @@ export class Analytics extends Emitter<AnalyticsEvents> {
 
   protected override listenersChanged(): void {
     const delivered = EVENT_TYPES.some((type) => this.hears(type)) ? INTEREST.delivered : 0;
-    const dropped = this.hears('error') ? INTEREST.dropped : 0;
+    // The end of an event that a listener is shown as it was passed has to be told, whatever end it is.
+    const dropped = this.hears('error') || delivered !== 0 ? INTEREST.dropped : 0;
     const requests = this.hears('http_request') ? INTEREST.requests : 0;
     const responses = this.hears('http_response') ? INTEREST.responses : 0;
     const drained = this.hears('drained') ? INTEREST.drained : 0;
     const interest = delivered | dropped | requests | responses | drained;
+    if (delivered === 0) this.#settlements.forgetHeard();
     // Whoever listens must not be collected before the last event; `drained` tells when that is.
     this.#interest = interest === 0 ? 0 : interest | INTEREST.drained;
-    if (interest === 0 && this.#settlements.size === 0) busy.delete(this);
+    if (interest === 0 && this.#settlements.isEmpty) busy.delete(this);
     this.#tellInterest();
   }
 
@@ -268,72 +304,123 @@ export class Analytics extends Emitter<AnalyticsEvents> {
         throw error;
       }
       // A getter or toJSON() of the caller's threw.
-      return this.#refuse('not_serializable', notSerializable(params), { type }, settlement);
+      return this.#refuse(
+        'not_serializable',
+        notSerializable(params),
+        () => this.refusedEvent(type, params),
+        settlement,
+      );
     }
     const problem = callbackProblem(settlement);
-    if (problem !== undefined) return this.#refuse('invalid', problem, eventOf(type, message), settlement);
+    if (problem !== undefined) {
+      return this.#refuse('invalid', problem, () => this.refusedEvent(type, message), settlement);
+    }
+    // The engine would write the time of the machine.
+    if (isDateReplaced()) message.timestamp ??= new Date();
     if (this.#closed) return this.#refuseClosed(type, message, settlement);
     const isPlain =
       this.#plugins.isEmpty && this.#redact === undefined && !excludesSegment(message.integrations);
-    return isPlain ? this.#enqueue(type, message, settlement) : this.#detour(type, message, settlement);
+    const told = settlement ?? this.#listenersOf(type);
+    return isPlain ? this.#enqueue(type, message, told, true) : this.#detour(type, message, told);
   }
 
-  #enqueue(type: SegmentEventType, message: Message, settlement?: Settlement): boolean {
+  /** With `isPlain` it goes its way without a plugin: as yet. */
+  #enqueue(type: SegmentEventType, message: Message, settlement?: Settlement, isPlain = false): boolean {
+    const told = () => eventOf(type, message);
     const problem = problemOf(type, message);
-    if (problem !== undefined) return this.#refuse('invalid', problem, eventOf(type, message), settlement);
+    if (problem !== undefined) return this.#refuse('invalid', problem, told, settlement);
     let text: string;
     try {
-      text = JSON.stringify(message);
+      const copy = settlement === undefined ? undefined : this.#copy(type, message, settlement);
+      text = JSON.stringify(copy ?? message);
     } catch {
-      return this.#refuse('not_serializable', notSerializable(message), { type }, settlement);
+      return this.#refuse('not_serializable', notSerializable(message), told, settlement);
     }
-    const sequence = this.#engine.enqueue(text, flagsOf(type, message, settlement));
-    if (sequence < 0) return this.#refusedByEngine(-sequence, text, eventOf(type, message), settlement);
-    if (settlement !== undefined) {
-      this.#settlements.set(sequence, settlement);
-      settlement.accepted?.(sequence);
-    }
+    if (isPlain) this.#held.begin();
+    const flags = flagsOf(type, message, settlement) + (isPlain ? FLAG.held : 0);
+    const sequence = this.#engine.enqueue(text, flags);
+    if (sequence < 0) return this.#refusedByEngine(-sequence, text, told, settlement);
+    if (isPlain) this.#held.remember(sequence, message, text);
+    else this.#held.passed(sequence);
+    if (settlement !== undefined) this.#keep(sequence, settlement, text.length);
     if (settlement !== undefined || this.#interest !== 0) busy.add(this);
     return true;
+  }
+
+  /** Who listens for the end of such an event. */
+  #listenersOf(type: SegmentEventType): Settlement | undefined {
+    if ((this.#interest & INTEREST.delivered) === 0 || !this.hears(type)) return undefined;
+    return { ...NOBODY, scope: scopeOfCall(), isOnlyHeard: true };
+  }
+
+  /** Whoever is told of an event is told of what was passed. So much of it is kept; what is sent is made of the copy. */
+  #copy(type: SegmentEventType, message: Message, settlement: Settlement): object | undefined {
+    if (settlement.context !== undefined || !this.#settlements.takesCopies) return undefined;
+    message.messageId ??= randomUUID();
+    message.timestamp ??= new Date();
+    const copy = copyOfMessage(message);
+    settlement.context = new Context(eventWith(type, copy));
+    return copy;
+  }
+
+  #keep(sequence: number, settlement: Settlement, length: number): void {
+    this.#settlements.keep(sequence, settlement, length);
+    if (settlement.accepted === undefined) return;
+    // Until then it may be taken back from the disk.
+    this.#held.afterwards(() => {
+      if (this.#settlements.holds(sequence, settlement)) settlement.accepted?.(sequence);
+    });
+  }
+
+  /** What was tracked in this turn of the event loop goes through the plugins after all. */
+  #recall(): void {
+    for (const { sequence, event, hasPassed } of this.#held.recall()) {
+      const settlement = this.#settle(sequence);
+      if (hasPassed) this.#enqueueEvent(event, event.type, settlement);
+      else this.#begin(settlement?.context ?? new Context(event), event.type, 0, settlement);
+    }
   }
 
   /** The way of an event that is changed on this thread: as a copy, so that the caller's objects stay theirs. */
   #detour(type: SegmentEventType, message: Message, settlement?: Settlement): boolean {
     const problem = problemOf(type, message);
-    if (problem !== undefined) return this.#refuse('invalid', problem, { type }, settlement);
+    const told = () => this.refusedEvent(type, message);
+    if (problem !== undefined) return this.#refuse('invalid', problem, told, settlement);
+    message.messageId ??= randomUUID();
+    message.timestamp ??= new Date();
     let text: string;
     let event: SegmentEvent;
     try {
-      text = JSON.stringify(message);
-      event = JSON.parse(text) as SegmentEvent;
+      const copy = copyOfMessage(message);
+      text = JSON.stringify(copy);
+      event = eventWith(type, copy);
     } catch {
-      return this.#refuse('not_serializable', notSerializable(message), { type }, settlement);
+      return this.#refuse('not_serializable', notSerializable(message), told, settlement);
     }
-    event.type = type;
-    event.messageId ??= randomUUID();
-    event.timestamp ??= new Date().toISOString();
-    event.integrations ??= {};
-    event.context ??= {};
     try {
       event = this.#redact?.(event) ?? event;
     } catch {
       const reason = 'The redact option threw, so the event was not sent.';
       const error = new AnalyticsError('ERR_VALIDATION', reason, { field: 'redact' });
-      return this.#refuse('invalid', error, { type }, settlement);
+      return this.#refuse('invalid', error, () => eventOf(type, {}), settlement);
     }
     if (this.#plugins.isEmpty && !excludesSegment(event.integrations))
-      return this.#enqueueEvent(event, type, settlement);
+      return this.#enqueueEvent(event, type, settlement, true);
     // What plugins hold on to is bounded like what the engine holds.
     if (this.#passingLength + text.length > this.#engine.maxQueueBytes()) {
-      return this.#refuse('queue_full', refusalError('queue_full', text), { type }, settlement);
+      return this.#refuse('queue_full', refusalError('queue_full', text), () => event, settlement);
     }
-    this.#passingLength += text.length;
-    const passage = this.#pass(new Context(event), type, settlement).finally(() => {
+    this.#begin(new Context(event), type, text.length, settlement);
+    return true;
+  }
+
+  #begin(context: Context, type: SegmentEventType, length: number, settlement?: Settlement): void {
+    this.#passingLength += length;
+    const passage = this.#pass(context, type, settlement).finally(() => {
       this.#passages.delete(passage);
-      this.#passingLength -= text.length;
+      this.#passingLength -= length;
     });
     this.#passages.add(passage);
-    return true;
   }
 
   async #pass(start: Context, type: SegmentEventType, settlement?: Settlement): Promise<void> {
@@ -351,46 +438,75 @@ export class Analytics extends Emitter<AnalyticsEvents> {
     const isLate = others !== undefined || this.#plugins.hasLast;
     // Without anybody who waits for the context, it need not be kept.
     const isAwaited = settlement !== undefined || this.#plugins.hasLast || this.#interest !== 0;
-    const whole = isAwaited ? { ...NOBODY, ...settlement, context, ...(isLate && { passed }) } : undefined;
+    const told = { ...NOBODY, ...settlement, isOnlyHeard: false, context, ...(isLate && { passed }) };
+    const whole = isAwaited ? told : undefined;
     if (passage.kind === 'send') return void this.#enqueueEvent(context.event, type, whole);
-    this.#count('cancelled');
+    // It was accepted, and Segment is no party to it: no counter is about such an event.
     this.#succeed(context, whole);
   }
 
-  #enqueueEvent(event: SegmentEvent, type: SegmentEventType, settlement?: Settlement): boolean {
+  #enqueueEvent(
+    event: SegmentEvent,
+    type: SegmentEventType,
+    settlement?: Settlement,
+    isPlain = false,
+  ): boolean {
     let message: Message;
     try {
       message = messageFrom(event);
     } catch (error) {
-      if (error instanceof ValidationError) return this.#refuse('invalid', error, { type }, settlement);
-      return this.#refuse('not_serializable', notSerializable(event), { type }, settlement);
+      // Of what redact made no event, nothing is told.
+      const refused = () => eventOf(type, isPlain ? {} : (Object(event) as object));
+      if (error instanceof ValidationError) return this.#refuse('invalid', error, refused, settlement);
+      return this.#refuse('not_serializable', notSerializable(event), refused, settlement);
     }
-    return this.#enqueue(event.type, message, settlement);
+    return this.#enqueue(event.type, message, settlement, isPlain);
   }
 
-  #refusedByEngine(number: number, text: string, event: SegmentEvent, settlement?: Settlement): boolean {
+  #refusedByEngine(number: number, text: string, told: Told, settlement?: Settlement): boolean {
     const refusal = REFUSALS[number - 1] ?? 'malformed';
-    return this.#report(refusalError(refusal, text), event, settlement);
+    return this.#report(refusalError(refusal, text), told, settlement);
   }
 
-  #refuse(refusal: Refusal, error: AnalyticsError, event: SegmentEvent, settlement?: Settlement): boolean {
+  #refuse(refusal: Refusal, error: AnalyticsError, told: Told, settlement?: Settlement): boolean {
     this.#count(refusal);
-    return this.#report(error, event, settlement);
+    return this.#report(error, told, settlement);
   }
 
-  #report(error: AnalyticsError, event: SegmentEvent, settlement?: Settlement): false {
+  #report(error: AnalyticsError, told: Told, settlement?: Settlement): false {
     this.#log?.('debug', error.message, { code: error.code });
+    // A queue that is full refuses as fast as it is asked.
+    if (settlement === undefined && !this.hears('error') && !this.hears('call_refused')) return false;
+    const event = told();
     this.emit('call_refused', error, event);
-    this.#fail(error, settlement?.context ?? new Context(event), settlement);
+    const context = settlement?.context ?? new Context(event);
+    if (settlement?.passed !== undefined) {
+      this.#fail(error, context, settlement);
+      return false;
+    }
+    context.setFailedDelivery({ reason: error });
+    this.#failLater(error, context, settlement);
+    this.emit('error', { code: 'delivery_failure', reason: error, ctx: context });
     return false;
   }
 
   #refuseClosed(type: SegmentEventType, message: Message, settlement?: Settlement): false {
     this.#count('closed');
-    const event = eventOf(type, message);
+    if (settlement === undefined && !this.hears('call_after_close')) return false;
+    const event = this.refusedEvent(type, message);
     this.emit('call_after_close', event);
-    settlement?.failed(refusalError('closed', ''), new Context(event));
+    const context = new Context(event);
+    const reason = refusalError('closed', '');
+    context.setFailedDelivery({ reason });
+    this.#failLater(reason, context, settlement);
     return false;
+  }
+
+  /** Whoever waits for an event never hears of it before the call has returned. */
+  #failLater(error: AnalyticsError, context: Context, settlement?: Settlement): void {
+    if (settlement === undefined) return;
+    const tell = () => within(settlement.scope, () => settlement.failed(error, context));
+    this.#ending(Promise.resolve().then(tell));
   }
 
   #count(refusal: Refusal): void {
@@ -414,8 +530,9 @@ export class Analytics extends Emitter<AnalyticsEvents> {
 
   /** Tells of an event's end, once the plugins that come last have seen it. */
   #conclude(settlement: Settlement | undefined, tell: () => void): void {
-    if (settlement?.passed === undefined) tell();
-    else this.#ending(settlement.passed().then(tell));
+    const told = () => within(settlement?.scope, tell);
+    if (settlement?.passed === undefined) told();
+    else this.#ending(settlement.passed().then(told));
   }
 
   /** As in analytics-node, a flush waits for what a callback promised, but not for ever. */
@@ -432,12 +549,18 @@ export class Analytics extends Emitter<AnalyticsEvents> {
   }
 
   #flush(timeout = Infinity, closes: boolean): Promise<DeliveryReport> {
-    const end = performance.now() + timeout;
-    const left = () => Math.max(0, end - performance.now());
-    const flush = async () => {
+    const started = monotonicNow();
+    const left = () => Math.max(0, timeout - (monotonicNow() - started));
+    const begin = async () => {
       // What was with plugins when a flush began comes before it; what is tracked after the call does not.
       if (this.#passages.size > 0) await settled(this.#passages, left());
-      const report = await this.#flushes.begin(left(), closes);
+      return this.#flushes.begin(left(), closes);
+    };
+    const flush = async () => {
+      // What was tracked in this turn may still be called back for plugins.
+      const report = await new Promise<DeliveryReport>((resolve) => {
+        this.#held.afterwards(() => resolve(begin()));
+      });
       if (this.#endings.size > 0) await settled(this.#endings, left());
       return report;
     };
@@ -480,7 +603,7 @@ export class Analytics extends Emitter<AnalyticsEvents> {
           const settlement = this.#settle(sequence);
           const context = this.#contextOf(event, 0, settlement);
           context.setFailedDelivery({ reason: keptError() });
-          apart(() => settlement?.failed(keptError(), context));
+          apart(() => within(settlement?.scope, () => settlement?.failed(keptError(), context)));
         }
         return;
       case 'persisted':
@@ -503,7 +626,8 @@ export class Analytics extends Emitter<AnalyticsEvents> {
       }
       case 'response': {
         const { url, status, headers, body } = notice;
-        this.emit('http_response', { status, statusText: statusText(status), url, headers, body });
+        const text = notice.statusText ?? statusText(status);
+        this.emit('http_response', { status, statusText: text, url, headers, body });
         return;
       }
       case 'send':
@@ -511,7 +635,10 @@ export class Analytics extends Emitter<AnalyticsEvents> {
       case 'log':
         return this.#log?.(notice.level, notice.message, notice.fields);
       case 'drained':
-        if (this.#settlements.size === 0) busy.delete(this);
+        if (this.#settlements.isEmpty) busy.delete(this);
+        // Of some nothing was told: the mail has a bound.
+        if (!this.#settlements.takesCopies && (JSON.parse(this.#engine.stats()) as Stats).pending === 0)
+          this.#settlements.forgetHeard();
         // For plugins that come last, events are still under way.
         if (this.#endings.size === 0) this.emit('drained');
         else this.#ending(settled(this.#endings, Infinity).then(() => void this.emit('drained')));
@@ -524,19 +651,20 @@ export class Analytics extends Emitter<AnalyticsEvents> {
     if (client === undefined) return;
     const request = { url, method: 'POST' as const, headers, body, httpRequestTimeout: timeoutMs };
     const answer = await sendThrough(client, request, isForToken);
-    this.#engine.answer(number, answer.status, JSON.stringify(answer.headers), answer.timedOut, answer.body);
+    const { status, statusText: text, timedOut } = answer;
+    this.#engine.answer(number, status, text, JSON.stringify(answer.headers), timedOut, answer.body);
   }
 
   #settle(sequence: number): Settlement | undefined {
-    const settlement = this.#settlements.get(sequence);
-    this.#settlements.delete(sequence);
-    if (this.#settlements.size === 0 && this.#interest === 0) busy.delete(this);
+    const settlement = this.#settlements.take(sequence);
+    if (this.#settlements.isEmpty && this.#interest === 0) busy.delete(this);
     return settlement;
   }
 
   #contextOf(event: object | null, attempts: number, settlement?: Settlement): Context {
-    const context = settlement?.context ?? new Context({} as SegmentEvent);
-    context.settle(event as SegmentEvent | null, attempts);
+    const known = settlement?.context;
+    const context = known ?? new Context({} as SegmentEvent);
+    context.settle(known !== undefined || event === null ? null : eventFrom(event), attempts);
     return context;
   }
 

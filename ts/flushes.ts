@@ -1,5 +1,6 @@
 /** Flushes that the engine has not ended yet, and waiting with a limit. */
 import type { FlushParams } from './api.js';
+import { clearTimeout, setTimeout } from './clock.js';
 import { invalidOption, type AnalyticsError } from './errors.js';
 import { optionNames, requireKnown } from './known-options.js';
 import type { Engine, Notice } from './native.js';

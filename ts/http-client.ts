@@ -79,6 +79,8 @@ export function clientOf(option: string, client: unknown): HTTPClient | undefine
 export interface ClientAnswer {
   /** 0: there was no answer. */
   status: number;
+  /** What the client says of it; null: the usual. */
+  statusText: string | null;
   headers: Record<string, string>;
   timedOut: boolean;
   /** Of an answer to a token request. Holds the token: never log it. */
@@ -96,14 +98,21 @@ export async function sendThrough(
 ): Promise<ClientAnswer> {
   try {
     const response = await client.makeRequest(request);
-    const { status, headers, redirected } = response;
+    const { status, statusText, headers, redirected } = response;
     const body = isForToken ? await textOf(response) : undefined;
     const isStatus = Number.isInteger(status) && status >= 100 && status <= 999;
-    const known = redirected === true ? FOUND : status;
-    return { status: isStatus ? known : 0, headers: plainHeaders(headers), timedOut: false, body };
+    const answer = { headers: plainHeaders(headers), timedOut: false, body };
+    if (redirected === true) return { status: isStatus ? FOUND : 0, statusText: null, ...answer };
+    const text = typeof statusText === 'string' ? statusText : null;
+    return { status: isStatus ? status : 0, statusText: text, ...answer };
   } catch (error) {
     const name = error instanceof Error ? error.name : '';
-    return { status: 0, headers: {}, timedOut: name === 'AbortError' || name === 'TimeoutError' };
+    return {
+      status: 0,
+      statusText: null,
+      headers: {},
+      timedOut: name === 'AbortError' || name === 'TimeoutError',
+    };
   }
 }
 

@@ -1,4 +1,5 @@
 /** Holds the event loop open while somebody awaits a promise of ours; the engine itself never does. */
+import { clearInterval, setInterval } from './clock.js';
 
 const waiting = new Set<object>();
 let timer: NodeJS.Timeout | undefined;

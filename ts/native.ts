@@ -11,6 +11,7 @@ const {
   identifyCustomer,
   identifyNotification,
   inspectSegment,
+  letGo,
   listSpool,
   parseNotification,
   unwrapRecord,
@@ -24,6 +25,8 @@ export const FLAG = {
   integrations: 64,
   tracked: 128,
   known: 256,
+  /** It does not leave before {@link Engine.letGo}. */
+  held: 512,
 } as const;
 
 /** Bits of {@link Engine.setInterest}. */
@@ -63,6 +66,10 @@ export interface Engine {
   /** Returns a sequence number from 1, or minus the number of a {@link Refusal}. */
   enqueue(text: string, flags: number): number;
   refuse(reason: number): void;
+  /** The turn of the event loop is over: held events may leave. */
+  letGo(): void;
+  /** Takes held events back, oldest first, as if they had not been accepted: a JSON array of {@link Numbered}. */
+  recall(): string;
   /** Its report comes as mail; a negative timeout means none. */
   flush(id: number, timeoutMs: number, closes: boolean): void;
   /** Milliseconds that a way out of the process may wait. */
@@ -77,7 +84,15 @@ export interface Engine {
   reconnect(): void;
   /** A JSON array of {@link Notice}, as much as one turn of the event loop has time for. */
   takeMail(): string;
-  answer(number: number, status: number, headers: string, timedOut: boolean, body?: string): void;
+  /** `statusText` of null: the usual one of the status. */
+  answer(
+    number: number,
+    status: number,
+    statusText: string | null,
+    headers: string,
+    timedOut: boolean,
+    body?: string,
+  ): void;
 }
 
 /** Makes an engine. `wake` says that there is mail; `usesCallback` is of {@link CALLBACK_FOR}. */
@@ -111,7 +126,14 @@ export type Notice =
   | { type: 'unflushed'; id: number; events: Numbered[] }
   | { type: 'flushed'; id: number; durationMs: number; stats: object }
   | { type: 'request'; url: string; headers: Record<string, string>; body: string }
-  | { type: 'response'; url: string; status: number; headers: Record<string, string>; body: string }
+  | {
+      type: 'response';
+      url: string;
+      status: number;
+      statusText: string | null;
+      headers: Record<string, string>;
+      body: string;
+    }
   | {
       type: 'send';
       number: number;
@@ -139,6 +161,10 @@ class NativeEngine extends NativeClient implements Engine {
 
   enqueue(text: string, flags: number): number {
     return enqueue(this.#handle, text, flags);
+  }
+
+  letGo(): void {
+    letGo(this.#handle);
   }
 }
 

@@ -1,4 +1,6 @@
 /** From the border's numbers and texts to errors, events and callbacks. */
+import { AsyncResource } from 'node:async_hooks';
+import { randomUUID } from 'node:crypto';
 import { STATUS_CODES } from 'node:http';
 
 import type { Callback } from './api.js';
@@ -7,6 +9,7 @@ import { AnalyticsError, ValidationError, type ErrorCode } from './errors.js';
 import type { Message } from './message.js';
 import { EVENT_TYPES, FLAG, type Cause, type Refusal } from './native.js';
 import type { SegmentEvent, SegmentEventType } from './params.js';
+import { readableOf } from './snapshot.js';
 
 /** Somebody who waits for one event's fate. */
 export interface Settlement {
@@ -14,8 +17,14 @@ export interface Settlement {
   accepted?(sequence: number): void;
   delivered(context: Context): void;
   failed(error: unknown, context: Context): void;
-  /** The context that plugins know, in the place of the one that the engine tells of. */
+  /** The context that plugins know, or what was passed, in the place of what the engine tells of. */
   context?: Context;
+  /** Whose turn of the application it is: what is told is told in it, as `AsyncLocalStorage` knows it. */
+  scope?: AsyncResource;
+  /** Only listeners are told: no event is given up sooner for it. */
+  isOnlyHeard?: boolean;
+  /** Characters of JSON that `context` stands for. */
+  length?: number;
   /** Lets plugins see the end first. Never rejects. */
   passed?(): Promise<void>;
 }
@@ -40,12 +49,31 @@ export function settlementOf(
       failed(failure);
     }
   };
-  return { delivered: (context) => call(undefined, context), failed: call };
+  return { delivered: (context) => call(undefined, context), failed: call, scope: scopeOfCall() };
 }
 
-/** The event of a message, for those who are told of it. */
-export function eventOf(type: SegmentEventType, message: Message): SegmentEvent {
-  return { type, ...message } as unknown as SegmentEvent;
+/** Where a call is made from. */
+export function scopeOfCall(): AsyncResource {
+  return new AsyncResource('SegmentEvent');
+}
+
+/** Tells something in the scope of the call that it is about. */
+export function within(scope: AsyncResource | undefined, tell: () => void): void {
+  if (scope === undefined) tell();
+  else scope.runInAsyncScope(tell);
+}
+
+/** The event of a call that was not accepted, with the members that an accepted one has, as far as they can be read. */
+export function eventOf(type: SegmentEventType, source: object): SegmentEvent {
+  const { messageId, timestamp, integrations, context, ...members } = readableOf(source);
+  return {
+    messageId: messageId || randomUUID(),
+    timestamp: timestamp ?? new Date(),
+    ...members,
+    type,
+    integrations: integrations ?? {},
+    context: context ?? {},
+  } as SegmentEvent;
 }
 
 const TYPE_NUMBERS = Object.fromEntries(EVENT_TYPES.map((type, index) => [type, index])) as Record<
@@ -61,8 +89,7 @@ export function flagsOf(type: SegmentEventType, message: Message, settlement?: S
     (message.messageId === undefined ? 0 : FLAG.messageId) +
     (message.timestamp === undefined ? 0 : FLAG.timestamp) +
     (message.integrations === undefined ? 0 : FLAG.integrations) +
-    (settlement === undefined ? 0 : FLAG.tracked) +
-    (settlement?.context === undefined ? 0 : FLAG.known)
+    (settlement === undefined || settlement.isOnlyHeard === true ? 0 : trackedBy(settlement))
   );
 }
 
@@ -108,6 +135,10 @@ export function keptError(): AnalyticsError {
 export function errorOf(cause: Cause): AnalyticsError {
   const { code, message, status, attempts } = cause;
   return new AnalyticsError(code as ErrorCode, message, { status: status ?? undefined, attempts });
+}
+
+function trackedBy(settlement: Settlement): number {
+  return settlement.context === undefined ? FLAG.tracked : FLAG.tracked + FLAG.known;
 }
 
 /** `Not Found` */

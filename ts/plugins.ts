@@ -1,5 +1,6 @@
 /** Plugins, with the interfaces, order and error rules of analytics-node. Without one, no event comes here. */
 import { Context, ContextCancelation } from './context.js';
+import { ValidationError } from './errors.js';
 import type { IntegrationsOptions, SegmentEvent, SegmentEventType } from './params.js';
 
 export type PluginType = 'before' | 'enrichment' | 'destination' | 'after' | 'utility';
@@ -37,7 +38,8 @@ export class Plugins<Instance> {
   }
 
   /** Adds and loads plugins. One whose `load` fails is taken out again; it harms nobody else. */
-  async register(plugins: readonly Plugin<Instance>[], instance: Instance, warn: Warn): Promise<void> {
+  async register(given: readonly Plugin<Instance>[], instance: Instance, warn: Warn): Promise<void> {
+    const plugins = given.filter(isObject);
     this.#change([...this.#plugins, ...plugins]);
     const load = async (plugin: Plugin<Instance>) => {
       try {
@@ -52,6 +54,7 @@ export class Plugins<Instance> {
     const awaited = loads.filter(({ plugin }) => plugin.type !== 'destination').map(({ loaded }) => loaded);
     this.#loading = Promise.all([this.#loading, ...awaited]);
     await Promise.all(awaited);
+    if (plugins.length < given.length) throw new ValidationError('A plugin', 'is not an object');
   }
 
   /** Unloads and removes plugins by name. */
@@ -68,7 +71,11 @@ export class Plugins<Instance> {
 
   /** Before and enrichment plugins, in order. The context may be another one afterwards. */
   async prepare(context: Context): Promise<{ context: Context; passage: Passage }> {
-    await this.#loading;
+    // More may be registered meanwhile: nothing passes a plugin that is not ready for it.
+    for (let loading; loading !== this.#loading;) {
+      loading = this.#loading;
+      await loading;
+    }
     let current = context;
     for (const plugin of this.#of('before')) {
       try {
@@ -135,6 +142,10 @@ async function callAll<Instance>(plugins: readonly Plugin<Instance>[], context: 
 
 function call<Instance>(plugin: Plugin<Instance>, context: Context): unknown {
   return plugin[context.event.type]?.(context);
+}
+
+function isObject(plugin: unknown): boolean {
+  return typeof plugin === 'object' && plugin !== null;
 }
 
 function isPromise(result: unknown): result is PromiseLike<unknown> {

@@ -1,3 +1,5 @@
+import { setImmediate } from './clock.js';
+
 /** Reading mail in turns of the event loop: what is told in one of them is bounded, however fast more arrives. */
 export class Turns {
   readonly #read: () => boolean;

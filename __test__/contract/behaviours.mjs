@@ -5,6 +5,7 @@
  * process shares.
  */
 import { cases as callbacks } from './cases/callbacks.mjs';
+import { cases as clocks } from './cases/clocks.mjs';
 import { cases as contexts } from './cases/contexts.mjs';
 import { cases as events } from './cases/events.mjs';
 import { cases as exported } from './cases/exported.mjs';
@@ -21,6 +22,7 @@ import { cases as processes } from './cases/processes.mjs';
 import { cases as requests } from './cases/requests.mjs';
 import { cases as responses } from './cases/responses.mjs';
 import { cases as settings } from './cases/settings.mjs';
+import { cases as shown } from './cases/shown.mjs';
 import { cases as sizes } from './cases/sizes.mjs';
 import { cases as validation } from './cases/validation.mjs';
 import { cases as values } from './cases/values.mjs';
@@ -41,11 +43,13 @@ export const CHAPTERS = {
   events,
   listeners: listening,
   context: contexts,
+  'ctx.event': shown,
   plugins,
   pipeline,
   integrations,
   flush: flushing,
   process: processes,
+  clocks,
 };
 
 /** All cases, with the title that the documents use for them. */

@@ -75,6 +75,12 @@ export const MINIMAL = {
 };
 export const METHODS = Object.keys(MINIMAL);
 
+/** An event that a listener, callback or plugin was shown, as it goes over the wire. */
+export function onTheWire(event) {
+  assert.ok(event.timestamp instanceof Date, String(event.timestamp));
+  return JSON.parse(JSON.stringify(event));
+}
+
 /** Tracks so many events in a row; returns their ids. */
 export function trackMany(analytics, count, prefix = 'm') {
   const messageIds = Array.from({ length: count }, (_, index) => `${prefix}${index}`);

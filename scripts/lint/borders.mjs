@@ -27,6 +27,7 @@ const ROOMS = {
     'batch',
     'encode',
     'oauth',
+    'held',
     'gate',
     'snapshot',
     'worker',

@@ -40,7 +40,7 @@ pub fn parse_notification(raw: String) -> String {
 /// The shortest way from a raw notification to a call. `userId` is the number of the field.
 ///
 /// Without a client (0) the answer is the message of the identify call, with `=` before it. A client takes that message
-/// in here and now: the answer is its messageId with `+` before it, or, where the client refuses it, `-`, the number of
+/// in here and now, held: the answer is its messageId with `+` before it, or, where the client refuses it, `-`, the number of
 /// the reason and the message. Whatever is not a customer with that id is answered as by `parse_notification`.
 #[napi]
 pub fn identify_notification(raw: JsString, user_id: u32, client: u32) -> napi::Result<String> {
@@ -71,7 +71,7 @@ fn taken_in(identify: &Identify<'_>, client: u32) -> String {
         integrations: false,
     };
     let enqueued = environment::with_client(client, |client| {
-        client.enqueue(message.as_bytes(), EventType::Identify, parts, Tracking::Nobody)
+        client.enqueue_held(message.as_bytes(), EventType::Identify, parts, Tracking::Nobody)
     });
     match enqueued.unwrap_or(Err(Refusal::Closed)) {
         Ok(_) => format!("+{}", identify.message_id.as_deref().unwrap_or_default()),

@@ -27,6 +27,8 @@ mod flag {
     pub const TRACKED: u32 = 1 << 7;
     /// Whoever waits for a tracked event has it still.
     pub const KNOWN: u32 = 1 << 8;
+    /// It does not leave before `let_go`.
+    pub const HELD: u32 = 1 << 9;
 }
 
 #[napi(module_exports)]
@@ -72,6 +74,9 @@ impl Call {
         };
         let accepted = environment::with_client(handle, |client| {
             with_utf8(&text, |text| match text {
+                Some(text) if flags & flag::HELD != 0 => {
+                    client.enqueue_held(text, event_type, parts, tracking)
+                }
                 Some(text) => client.enqueue(text, event_type, parts, tracking),
                 None => Err(client.refuse(Refusal::TooLarge)),
             })

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde_json::{Value, json};
 
 use crate::delivery::dead_letter::{Cause, DeadLetter};
@@ -101,10 +102,7 @@ impl Mailbox {
         let is_up_again = was_behind && !mail.is_behind();
         drop(mail);
         text.push(b']');
-        // Every piece was valid UTF-8 already; if not, a mark in a text beats losing the rest.
-        let text = String::from_utf8(text)
-            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
-        (text, is_up_again)
+        (text_of(text), is_up_again)
     }
 
     /// What the face listens to.
@@ -181,15 +179,17 @@ impl Mailbox {
         &self,
         name: &str,
         url: &str,
-        status: Option<u16>,
+        status: Option<(u16, Option<String>)>,
         headers: &[(String, String)],
         body: &[u8],
     ) {
+        let (status, status_text) = status.unzip();
         let headers: Value = headers.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
         let notice = json!({
             "type": name,
             "url": url,
             "status": status,
+            "statusText": status_text.flatten(),
             "headers": headers,
             "body": String::from_utf8_lossy(body),
         });
@@ -217,6 +217,21 @@ impl Mailbox {
         let text = format!(r#"{{"type":"flushed","id":{id},"durationMs":{duration:.3},"stats":{stats}}}"#);
         self.post(false, 0, |mail| mail.extend_from_slice(text.as_bytes()));
     }
+}
+
+/// Events under their sequence numbers, as JSON.
+pub fn written(events: &[(u64, Bytes)]) -> String {
+    let mut json = vec![b'['];
+    for (index, (sequence, event)) in events.iter().enumerate() {
+        append_event(&mut json, index, *sequence, event);
+    }
+    json.push(b']');
+    text_of(json)
+}
+
+/// Every piece was valid UTF-8 already; if not, a mark in a text beats losing the rest.
+fn text_of(json: Vec<u8>) -> String {
+    String::from_utf8(json).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
 fn append(mail: &mut Vec<u8>, value: &Value) {
@@ -261,8 +276,8 @@ impl Observer for Mailbox {
             Notice::Request { url, headers, body } => {
                 self.post_exchange("request", &url, None, &headers, &body);
             }
-            Notice::Response { url, status, headers, body } => {
-                self.post_exchange("response", &url, Some(status), &headers, &body);
+            Notice::Response { url, status, status_text, headers, body } => {
+                self.post_exchange("response", &url, Some((status, status_text)), &headers, &body);
             }
             Notice::Kept { events } => {
                 let head = r#"{"type":"kept","events":["#;

@@ -194,6 +194,12 @@ impl NativeClient {
         self.client.is_persisted(sequence as u64).map_or(-1, i32::from)
     }
 
+    /// Takes back what is held, oldest first: a JSON array of sequence numbers and events.
+    #[napi]
+    pub fn recall(&self) -> String {
+        mailbox::written(&self.client.recall())
+    }
+
     /// The counters as JSON text.
     #[napi]
     pub fn stats(&self) -> String {
@@ -224,16 +230,24 @@ impl NativeClient {
     }
 
     /// The application's answer to a request that came as mail. A status of 0 stands for no answer, with
-    /// `timedOut` telling why; headers are a JSON object with names in lower case, `body` is only read where the
+    /// `timedOut` telling why; `statusText` is `null` where the usual one will do; headers are a JSON object with names in lower case, `body` is only read where the
     /// request's mail asked for it.
     #[napi]
-    pub fn answer(&self, number: u32, status: u32, headers: String, timed_out: bool, body: Option<String>) {
+    pub fn answer(
+        &self,
+        number: u32,
+        status: u32,
+        status_text: Option<String>,
+        headers: String,
+        timed_out: bool,
+        body: Option<String>,
+    ) {
         let Some(callback) = &self.callback else { return };
         let failure = if timed_out { Failure::Timeout } else { Failure::Network };
         let answer = match u16::try_from(status) {
             Ok(status) if status > 0 => {
                 let body = body.unwrap_or_default().into_bytes();
-                Ok(Response { status, headers: header_list(&headers), body })
+                Ok(Response { status, status_text, headers: header_list(&headers), body })
             }
             _ => Err(failure),
         };
@@ -253,6 +267,12 @@ impl Drop for NativeClient {
 #[napi]
 pub fn drain_clients(done: Vec<u32>) {
     environment::drain_clients(&done);
+}
+
+/// The turn of the event loop in which this client took in events is over: they may leave now.
+#[napi]
+pub fn let_go(handle: u32) {
+    environment::with_client(handle, Client::let_go);
 }
 
 fn header_list(json: &str) -> Vec<(String, String)> {

@@ -223,9 +223,9 @@ impl Running {
         self.spawn(Some(number), async move {
             let answer = transport.send(request).await;
             if let (true, Some(body), Ok(response)) = (interest.responses, seen, &answer) {
-                let Response { status, headers, .. } = response.clone();
+                let Response { status, status_text, headers, .. } = response.clone();
                 drop(catch_unwind(AssertUnwindSafe(|| {
-                    observer.notify(Notice::Response { url, status, headers, body });
+                    observer.notify(Notice::Response { url, status, status_text, headers, body });
                 })));
             }
             Ended::Input(Input::Answered { request: number, answer })

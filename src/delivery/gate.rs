@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use super::dead_letter::DeadLetter;
+use super::held::{Held, Share};
 use crate::config::{Config, Overflow};
 use crate::event::Sealed;
 use crate::queue::arena::Arena;
@@ -14,6 +15,9 @@ use crate::queue::spool::tail::{Eviction, NotWritten, Tail};
 use crate::queue::{Entry, Place, Tracking};
 use crate::stats::Refusal;
 use crate::sync::{Mutex, MutexGuard, PoisonError};
+
+/// One turn of the event loop holds no more of the queue than half of it.
+const HELD_SHARE: usize = 2;
 
 /// Something that is asked of the worker, in order with events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +62,8 @@ pub struct Evictions {
     pub told: Vec<DeadLetter>,
     /// Segments of the spool that went as a whole.
     pub segments: Vec<Eviction>,
+    /// Of the sequences, those that were called back: nothing of them is lost.
+    pub recalled: u64,
 }
 
 impl Evictions {
@@ -68,7 +74,7 @@ impl Evictions {
         }
     }
 
-    /// Events.
+    /// Events, those that were called back included.
     #[must_use]
     pub fn len(&self) -> u64 {
         self.ranges.iter().map(|(first, last)| last - first + 1).sum()
@@ -116,10 +122,14 @@ pub struct Admission {
     /// Whether events that had to go are told although nobody waits for them.
     pub tells_evictions: bool,
     arena: Arena,
+    held: Held,
     last_sequence: u64,
+    /// The last event that a command waits for.
+    asked_up_to: u64,
     /// Recovered events that could not be read; they have no sequence.
     damaged: u64,
     evicted: u64,
+    recalled: u64,
     refused: [u64; Refusal::ALL.len()],
     is_closed: bool,
     last_ticket: u64,
@@ -144,9 +154,12 @@ impl Gate {
             evictions: Evictions::default(),
             tells_evictions: false,
             arena: Arena::default(),
+            held: Held::default(),
             last_sequence: 0,
+            asked_up_to: 0,
             damaged: 0,
             evicted: 0,
+            recalled: 0,
             refused: [0; Refusal::ALL.len()],
             is_closed: false,
             last_ticket: 0,
@@ -167,19 +180,47 @@ impl Gate {
         (self.wake)();
     }
 
-    /// Takes an event in, or says why not.
+    /// Takes an event in, or says why not. With `holds` it does not leave before [`Gate::let_go`].
     ///
     /// # Errors
     /// [`Refusal::Closed`] or [`Refusal::QueueFull`], counted.
-    pub fn accept(&self, event: &Sealed<'_>, tracking: Tracking, now: Duration) -> Result<u64, Refusal> {
+    pub fn accept(
+        &self,
+        event: &Sealed<'_>,
+        tracking: Tracking,
+        holds: bool,
+        now: Duration,
+    ) -> Result<u64, Refusal> {
         let mut admission = self.lock();
-        let accepted = admission.accept(event, tracking, now);
+        let accepted = admission.accept(event, tracking, holds, now);
         let wakes = admission.wakes();
         drop(admission);
         if wakes {
             self.wake();
         }
         accepted
+    }
+
+    /// What was held may leave.
+    pub fn let_go(&self) {
+        let mut admission = self.lock();
+        let wakes = admission.let_go();
+        drop(admission);
+        if wakes {
+            self.wake();
+        }
+    }
+
+    /// Takes back what is held, oldest first: it is as if it had not been accepted.
+    pub fn recall(&self) -> Vec<Entry> {
+        let mut admission = self.lock();
+        let recalled = admission.recall();
+        let wakes = admission.wakes();
+        drop(admission);
+        if wakes {
+            self.wake();
+        }
+        recalled
     }
 
     /// Counts a call that was not accepted.
@@ -192,7 +233,7 @@ impl Gate {
         let mut admission = self.lock();
         admission.is_closed |= closes;
         let deadline = timeout.map(|timeout| now.saturating_add(timeout));
-        let up_to = admission.last_sequence;
+        let up_to = admission.asks_for_all();
         admission.commands.push(Command::Flush { id, up_to, since: now, deadline, closes });
         drop(admission);
         self.wake();
@@ -203,7 +244,9 @@ impl Gate {
         let mut admission = self.lock();
         admission.last_ticket += 1;
         let ticket = admission.last_ticket;
-        let up_to = admission.last_sequence;
+        // No turn comes to its end any more.
+        admission.let_go();
+        let up_to = admission.asks_for_all();
         admission.commands.push(Command::Drain { ticket, up_to, deadline: now.saturating_add(timeout) });
         drop(admission);
         self.wake();
@@ -214,7 +257,8 @@ impl Gate {
     pub fn close(&self) {
         let mut admission = self.lock();
         admission.is_closed = true;
-        let up_to = admission.last_sequence;
+        admission.let_go();
+        let up_to = admission.asks_for_all();
         admission.commands.push(Command::Close { up_to });
         drop(admission);
         self.wake();
@@ -222,11 +266,20 @@ impl Gate {
 }
 
 impl Admission {
-    fn accept(&mut self, event: &Sealed<'_>, tracking: Tracking, now: Duration) -> Result<u64, Refusal> {
+    fn accept(
+        &mut self,
+        event: &Sealed<'_>,
+        tracking: Tracking,
+        holds: bool,
+        now: Duration,
+    ) -> Result<u64, Refusal> {
         if self.is_closed {
             return Err(self.refuse(Refusal::Closed));
         }
         let sequence = self.last_sequence + 1;
+        if holds {
+            self.held.begin(sequence, self.queue.limit() / HELD_SHARE);
+        }
         let accepted_at_ms = signed_milliseconds(now);
         let is_kept = match &self.tail {
             Some(tail) if tail.takes_events() => self.write(event, sequence, accepted_at_ms, tracking, now),
@@ -249,13 +302,19 @@ impl Admission {
         if let Some(tail) = &mut self.tail {
             tail.was_not_written(sequence);
         }
-        self.queue.push(Entry { bytes, sequence, accepted_at_ms, place: None, tracking });
+        self.push(Entry { bytes, sequence, accepted_at_ms, place: None, tracking });
         true
     }
 
+    fn push(&mut self, entry: Entry) {
+        self.held.queued(&entry);
+        self.queue.push(entry);
+    }
+
     fn make_room(&mut self, cost: usize) -> bool {
-        let Self { queue, evictions, evicted, tells_evictions, .. } = self;
+        let Self { queue, held, evictions, evicted, tells_evictions, .. } = self;
         queue.make_room(cost, |gone| {
+            held.evicted(&gone);
             *evicted += 1;
             evictions.add(gone.sequence, gone.sequence);
             evictions.places.extend(gone.place);
@@ -285,11 +344,16 @@ impl Admission {
         match tail.append(sequence, accepted_at_ms, text, now) {
             Ok((place, _)) if tail.all_read() && event.len() + Entry::OVERHEAD <= self.queue.room() => {
                 let bytes = self.arena.keep();
-                self.queue.push(Entry { bytes, sequence, accepted_at_ms, place: Some(place), tracking });
+                self.push(Entry { bytes, sequence, accepted_at_ms, place: Some(place), tracking });
                 true
             }
             Ok((place, offset)) => {
-                self.arena.discard();
+                if self.held.keeps(event.len()) {
+                    let bytes = self.arena.keep();
+                    self.held.keep(Entry { bytes, sequence, accepted_at_ms, place: Some(place), tracking });
+                } else {
+                    self.arena.discard();
+                }
                 tail.postpone(sequence, place, offset, tracking.is_on());
                 true
             }
@@ -308,6 +372,7 @@ impl Admission {
             && let Some(gone) = self.queue.pop(Which::Any)
         {
             self.queue.release(gone.cost());
+            self.held.evicted(&gone);
             self.evicted += 1;
             self.evictions.add(gone.sequence, gone.sequence);
             if self.tells_evictions || gone.tracking.is_on() {
@@ -322,6 +387,64 @@ impl Admission {
         true
     }
 
+    /// Ends the holding; true when the worker is to be woken now.
+    fn let_go(&mut self) -> bool {
+        let held = self.held.end();
+        let is_asked_for = held.began_at().is_some_and(|first| first <= self.asked_up_to);
+        self.wakes() || is_asked_for || held.has_on_disk()
+    }
+
+    fn recall(&mut self) -> Vec<Entry> {
+        let held = self.held.end();
+        let Some(from) = held.from() else { return Vec::new() };
+        let mut entries = self.queue.take_back(from);
+        let places = self.tail.as_mut().map(|tail| tail.take_back(from)).unwrap_or_default();
+        entries.extend(held.on_disk(|entry| entry.place.is_some_and(|place| places.contains(&place))));
+        entries.sort_unstable_by_key(|entry| entry.sequence);
+        for entry in &entries {
+            self.evictions.add(entry.sequence, entry.sequence);
+            self.evictions.places.extend(entry.place);
+        }
+        let count = entries.len() as u64;
+        self.evictions.recalled += count;
+        self.recalled += count;
+        entries
+    }
+
+    /// Somebody waits for everything accepted so far; returns the last of it.
+    const fn asks_for_all(&mut self) -> u64 {
+        self.asked_up_to = self.last_sequence;
+        self.last_sequence
+    }
+
+    /// The last event that may leave.
+    #[must_use]
+    pub fn free_up_to(&self) -> u64 {
+        self.held.from().map_or(self.last_sequence, |from| from - 1)
+    }
+
+    /// What waits in the queue and may leave.
+    #[must_use]
+    pub fn free(&self) -> Share {
+        let Share { events, bytes, awaited } = self.held.in_queue();
+        Share {
+            events: self.queue.len().saturating_sub(events),
+            bytes: self.queue.waiting_bytes().saturating_sub(bytes),
+            awaited: self.queue.awaited().saturating_sub(awaited),
+        }
+    }
+
+    /// The first event that may not.
+    #[must_use]
+    pub const fn held_from(&self) -> Option<u64> {
+        self.held.from()
+    }
+
+    /// Everything in the queue was taken, held or not.
+    pub fn forget_held(&mut self) {
+        self.held.end();
+    }
+
     /// Counts a call that was not accepted.
     pub fn refuse(&mut self, reason: Refusal) -> Refusal {
         if let Some(count) = self.refused.get_mut(reason as usize) {
@@ -333,10 +456,11 @@ impl Admission {
     /// Whether the worker is to be woken now; true once until it has looked.
     fn wakes(&mut self) -> bool {
         let WakeAt { events, bytes, awaited, unwatched, uncommitted } = self.wake_at;
+        let free = self.free();
         let wakes = !self.is_woken
-            && (self.queue.len() >= events
-                || self.queue.waiting_bytes() >= bytes
-                || (awaited && self.queue.awaited() > 0)
+            && (free.events >= events
+                || free.bytes >= bytes
+                || (awaited && free.awaited > 0)
                 || !self.evictions.is_empty()
                 || self.tail.as_ref().is_some_and(|tail| {
                     tail.has_fault() || (unwatched && tail.is_watched()) || (uncommitted && tail.wants_sync())
@@ -367,10 +491,10 @@ impl Admission {
         self.last_sequence
     }
 
-    /// Events that were accepted, recovered ones included.
+    /// Events that were accepted, recovered ones included, and those not that were called back.
     #[must_use]
     pub const fn accepted(&self) -> u64 {
-        self.last_sequence + self.damaged
+        self.last_sequence + self.damaged - self.recalled
     }
 
     /// Accepted events that had to go for others.

@@ -15,6 +15,7 @@ pub mod driver;
 pub mod encode;
 pub mod engine;
 pub mod gate;
+pub mod held;
 pub mod notice;
 pub mod oauth;
 pub mod retry;

@@ -109,6 +109,8 @@ pub enum Notice {
         url: String,
         /// Its status.
         status: u16,
+        /// What the other side says of it, if that is not the usual.
+        status_text: Option<String>,
         /// Its headers, names in lower case.
         headers: Vec<(String, String)>,
         /// The JSON of the request, uncompressed and without the key.

@@ -45,6 +45,17 @@ impl<T> Fifo<T> {
         Some(item)
     }
 
+    /// Takes the newest item.
+    pub fn pop_newest(&mut self) -> Option<T> {
+        let block = self.blocks.back_mut()?;
+        let item = block.pop_back()?;
+        self.length -= 1;
+        if block.is_empty() {
+            self.spare = self.blocks.pop_back();
+        }
+        Some(item)
+    }
+
     /// The oldest item.
     #[must_use]
     pub fn front(&self) -> Option<&T> {
@@ -111,6 +122,8 @@ mod tests {
             assert_eq!(fifo.first_from(from, |item| *item).copied(), found);
         }
         assert_eq!(fifo.iter().count(), 1_300);
+        assert_eq!((0..600).filter_map(|_| fifo.pop_newest()).last(), Some(2_800));
+        assert_eq!((fifo.len(), fifo.back()), (700, Some(&2_798)));
         while fifo.pop().is_some() {}
         assert!(fifo.is_empty() && fifo.front().is_none());
     }

@@ -73,6 +73,12 @@ impl Queue {
         lane.push(entry);
     }
 
+    /// The bound, in bytes.
+    #[must_use]
+    pub const fn limit(&self) -> usize {
+        self.limit
+    }
+
     /// What gives way at the bound.
     #[must_use]
     pub const fn overflow(&self) -> Overflow {
@@ -102,6 +108,22 @@ impl Queue {
         let entry = if is_awaited { self.awaited.pop() } else { self.silent.pop() }?;
         self.waiting_bytes -= entry.bytes.len();
         Some(entry)
+    }
+
+    /// Takes back everything from this sequence on, oldest first: nothing of it is charged any more.
+    pub fn take_back(&mut self, from: u64) -> Vec<Entry> {
+        let mut taken = Vec::new();
+        for lane in [&mut self.silent, &mut self.awaited] {
+            while lane.back().is_some_and(|newest| newest.sequence >= from)
+                && let Some(entry) = lane.pop_newest()
+            {
+                self.waiting_bytes -= entry.bytes.len();
+                self.charged = self.charged.saturating_sub(entry.cost());
+                taken.push(entry);
+            }
+        }
+        taken.sort_unstable_by_key(|entry| entry.sequence);
+        taken
     }
 
     /// The oldest.
@@ -209,6 +231,22 @@ mod tests {
         assert!(queue.pop(Which::Awaited).is_none());
         assert_eq!(queue.first_from(6).unwrap().sequence, 7);
         assert_eq!(queue.oldest(Which::Silent).unwrap().sequence, 5);
+    }
+
+    #[test]
+    fn what_is_taken_back_leaves_no_trace() {
+        let mut queue = Queue::new(10_000, Overflow::DropNewest);
+        for sequence in 1..=4 {
+            push(&mut queue, entry(sequence, 10)).unwrap();
+        }
+        let before = (queue.charged(), queue.waiting_bytes(), queue.len(), queue.awaited());
+        for sequence in 5..=9 {
+            push(&mut queue, entry(sequence, 10)).unwrap();
+        }
+        let taken: Vec<_> = queue.take_back(5).iter().map(|entry| entry.sequence).collect();
+        assert_eq!(taken, [5, 6, 7, 8, 9]);
+        assert_eq!((queue.charged(), queue.waiting_bytes(), queue.len(), queue.awaited()), before);
+        assert!(queue.take_back(5).is_empty());
     }
 
     #[test]

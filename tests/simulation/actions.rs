@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use companion_segment::testing::{EventType, Parts, Tracking};
+use companion_segment::testing::{Client, EventType, Parts, Tracking};
 
 use super::{Accepted, Ending, Promise, Simulation, Weather};
 use crate::support::disk::Fault;
+use crate::support::server::number;
 
 impl Simulation {
     pub(super) fn act(&mut self) {
@@ -37,6 +38,8 @@ impl Simulation {
     pub(super) fn track(&mut self) {
         let Some(node) = self.someone() else { return };
         let count = [1, 3, 40, 400][self.rng.usize(..4)];
+        // A turn of the event loop, which may still be going on afterwards.
+        let holds = self.rng.u8(..3) == 0;
         for _ in 0..self.rng.u64(1..=count) {
             self.last_number += 1;
             let number = self.last_number;
@@ -44,12 +47,37 @@ impl Simulation {
             let text = format!(r#"{{"userId":"u","event":"e","n":{number},"x":"{padding}"}}"#);
             let tracking = if self.rng.u8(..8) == 0 { Tracking::Whole } else { Tracking::Nobody };
             let Some(client) = &self.world.nodes[node].client else { return };
-            let accepted = client.enqueue(text.as_bytes(), EventType::Track, Parts::default(), tracking);
+            let enqueue = if holds { Client::enqueue_held } else { Client::enqueue };
+            let accepted = enqueue(client, text.as_bytes(), EventType::Track, Parts::default(), tracking);
             let Ok(sequence) = accepted else { continue };
             self.tally.accepted += 1;
             let is_written = client.is_persisted(sequence) != Some(false);
             let promise = if is_written { Promise::OnDisk } else { Promise::InMemory };
-            self.accepted.insert(number, Accepted { node, sequence, promise, is_over: false });
+            self.accepted
+                .insert(number, Accepted { node, sequence, promise, is_over: false, is_recalled: false });
+            if self.rng.u8(..64) == 0 {
+                self.world.settle();
+            }
+        }
+        self.world.settle();
+        if self.rng.bool() {
+            self.end_turn(node);
+        }
+    }
+
+    /// What was tracked in it leaves, or is taken back for plugins.
+    pub(super) fn end_turn(&mut self, node: usize) {
+        let Some(client) = &self.world.nodes[node].client else { return };
+        if self.rng.u8(..4) > 0 {
+            client.let_go();
+        } else {
+            for (_, event) in client.recall() {
+                let number = number(&event);
+                assert!(!self.arrived.borrow().contains_key(&number), "{number} was held");
+                self.over(number);
+                self.accepted.get_mut(&number).expect("an event that was accepted").is_recalled = true;
+                self.tally.recalled += 1;
+            }
         }
         self.world.settle();
     }

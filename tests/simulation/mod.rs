@@ -52,6 +52,8 @@ struct Accepted {
     promise: Promise,
     /// Its end was told, or it is excused: its process was killed, or somebody damaged the disk.
     is_over: bool,
+    /// It was taken back before it could leave.
+    is_recalled: bool,
 }
 
 struct Ending {
@@ -69,6 +71,7 @@ struct Tally {
     faults: u64,
     panics: u64,
     duplicates: u64,
+    recalled: u64,
 }
 
 struct Simulation {
@@ -227,9 +230,11 @@ fn whatever_fails_every_event_is_accounted_for() {
         sum.faults += tally.faults;
         sum.panics += tally.panics;
         sum.duplicates += tally.duplicates;
+        sum.recalled += tally.recalled;
     }
-    let Tally { accepted, kills, power_losses, faults, panics, duplicates } = sum;
+    let Tally { accepted, kills, power_losses, faults, panics, duplicates, recalled } = sum;
     assert!(kills > 0 && power_losses > 0 && faults > 0 && panics > 0 && duplicates > 0, "the paths ran");
+    assert!(recalled > 0, "events were taken back");
     println!(
         "chaos: {{\"row\":\"simulation\",\"sequences\":{seeds},\"accepted\":{accepted},\"kills\":{kills},\
          \"powerLosses\":{power_losses},\"faults\":{},\"duplicates\":{duplicates},\"lost\":0,\"corrupted\":0,\"seconds\":{:.1}}}",

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use companion_segment::testing::Notice;
 
-use super::{Accepted, Ending, Promise, Simulation, Weather};
+use super::{Accepted, Ending, Promise, Simulation, Tally, Weather};
 use crate::support::disk::Fault;
 use crate::support::server::number;
 
@@ -103,6 +103,9 @@ impl Simulation {
         if self.alive.is_empty() {
             self.start();
         }
+        for client in self.alive.iter().filter_map(|node| self.world.nodes[*node].client.as_ref()) {
+            client.let_go();
+        }
         let most = self.world.now() + 3 * 3_600_000_000;
         loop {
             self.world.pass(Duration::from_secs(30));
@@ -136,6 +139,11 @@ impl Simulation {
         let arrived = self.arrived.borrow();
         let unknown: Vec<_> = arrived.keys().filter(|number| !self.accepted.contains_key(number)).collect();
         assert!(unknown.is_empty(), "{unknown:?} were invented");
+        let Tally { kills, power_losses, faults, panics, .. } = self.tally;
+        let is_undisturbed = kills + power_losses + faults + panics == 0;
+        let is_back = |number: &&u64| self.accepted.get(number).is_some_and(|event| event.is_recalled);
+        let back: Vec<_> = arrived.keys().filter(is_back).collect();
+        assert!(back.is_empty() || !is_undisturbed, "{back:?} were taken back");
         let lost: BTreeSet<_> = self
             .accepted
             .iter()

@@ -80,6 +80,18 @@ impl Harness {
         });
     }
 
+    /// Tracks an event that does not leave before [`Client::let_go`].
+    pub fn track_held(&self, number: u64, tracking: Tracking) -> Result<u64, Refusal> {
+        let text = format!(r#"{{"userId":"u","event":"e","n":{number}}}"#);
+        self.with(|client| client.enqueue_held(text.as_bytes(), EventType::Track, Parts::default(), tracking))
+    }
+
+    /// Takes back what is held: the numbers of the events.
+    pub fn recall(&self) -> Vec<u64> {
+        let recalled = self.with(Client::recall);
+        recalled.iter().map(|(_, bytes)| number(bytes)).collect()
+    }
+
     /// Tracks an event of this text.
     pub fn track_text(&self, text: &str) -> Result<u64, Refusal> {
         let tracked = self.with(|client| {

@@ -177,19 +177,17 @@ export class EngineSegmentClient implements SegmentClient {
 
   /** Resolves when the call is accepted; rejects with why it is not. */
   async identify(params: { userId: string; traits: UserTraits }): Promise<void> {
-    let refusal: { error: unknown } | undefined;
     const { promise, resolve, reject } = deferred();
     const accepted = this.#analytics.identify(params, (error) => {
-      if (error === undefined) return resolve();
-      refusal = { error };
-      return reject(error);
+      if (error === undefined) resolve();
+      else reject(error);
     });
     promise.then(
       () => this.#open.delete(promise),
       () => this.#keepFirst(promise),
     );
-    if (!accepted) throw refusal?.error;
-    this.#open.add(promise);
+    if (accepted) this.#open.add(promise);
+    else await promise;
   }
 
   /** Delivers what was identified; rejects with the first error among it. */

@@ -1,8 +1,7 @@
 /** The integration service of story 4: identifies customers in Segment and says what came of it, as a value. */
-import { setImmediate as nextTurn } from 'node:timers/promises';
-
 import { Analytics } from '../analytics.js';
 import { isBlank } from '../blank.js';
+import { setImmediate } from '../clock.js';
 import { deferred, type Deferred } from '../deferred.js';
 import { AnalyticsError, invalidOption } from '../errors.js';
 import { EngineSegmentClient, getSegmentClientFromEnvironment, inTime } from './client.js';
@@ -172,7 +171,7 @@ async function identifyWithCallback(client: EmitterClient, payload: SegmentIdent
     await promise;
   } finally {
     // Its flush ends a moment after the callback; until then it would not hear of a close.
-    await nextTurn();
+    await new Promise((over) => void setImmediate(over));
   }
 }
 

@@ -7,7 +7,7 @@ import { Context } from '../context.js';
 import { AnalyticsError } from '../errors.js';
 import { announce } from '../metrics/sources.js';
 import { EVENT_TYPES } from '../native.js';
-import { settlementOf } from '../outcome.js';
+import { settlementOf, within } from '../outcome.js';
 import type { SegmentEventType } from '../params.js';
 import type { DeliveryReport, Stats } from '../report.js';
 import {
@@ -171,15 +171,17 @@ export class SegmentService implements BeforeApplicationShutdown, OnApplicationS
       return call(this.#inContext(type, params), callback);
     } catch (error) {
       this.#explain(type, error);
-      return this.#fail(type, error, callback);
+      return this.#fail(type, params, error, callback);
     }
   }
 
   /** As `Analytics` does for calls that it refuses without throwing. */
-  #fail(type: SegmentEventType, reason: unknown, callback?: Callback): false {
-    const context = new Context({ type });
+  #fail(type: SegmentEventType, params: unknown, reason: unknown, callback?: Callback): false {
+    const context = new Context(this.client.refusedEvent(type, Object(params) as object));
     context.setFailedDelivery({ reason });
-    settlementOf(callback)?.failed(reason, context);
+    const settlement = settlementOf(callback);
+    const tell = () => settlement?.failed(reason, context);
+    if (settlement !== undefined) void Promise.resolve().then(() => within(settlement.scope, tell));
     this.client.emit('error', { code: 'delivery_failure', reason, ctx: context });
     return false;
   }

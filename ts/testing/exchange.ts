@@ -3,6 +3,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
+import { clearInterval, clearTimeout, setInterval, setTimeout } from '../clock.js';
 import { AFTER_BODY, answerWith, isSuccess, standardAnswer } from './faults.js';
 import type { Answer, Fault, FaultSchedule } from './faults.js';
 import type { OpenRecord, RecordedEvent, Recording, SortedEvents } from './recording.js';

@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 
 import { Analytics } from '../analytics.js';
+import { clearTimeout, setImmediate, setTimeout } from '../clock.js';
 import {
   EVENT_TYPES,
   FLAG,
@@ -16,6 +17,13 @@ import type { SegmentEvent, SegmentEventType } from '../params.js';
 import { VERSION } from '../version.js';
 import { checkWaitOptions } from './recording.js';
 
+/** What of an event has to be undone when it is called back. */
+interface Recallable {
+  sequence: number;
+  event: SegmentEvent;
+  failure: { code: string; message: string } | undefined;
+}
+
 /** Keeps events, in memory, under the engine's interface: validation, plugins and callbacks are the real ones. */
 class RecordingEngine implements Engine {
   readonly events: SegmentEvent[] = [];
@@ -26,6 +34,8 @@ class RecordingEngine implements Engine {
   #refused: Record<string, number> = {};
   #dropped = 0;
   #accepted = 0;
+  #last = 0;
+  #held: Recallable[] = [];
   readonly #failures: { code: string; message: string }[] = [];
 
   constructor(wake: () => void) {
@@ -45,8 +55,10 @@ class RecordingEngine implements Engine {
       return -number;
     }
     this.#accepted += 1;
-    const sequence = this.#accepted;
+    this.#last += 1;
+    const sequence = this.#last;
     const failure = this.#failures.shift();
+    if ((flags & FLAG.held) !== 0 || this.#held.length > 0) this.#held.push({ sequence, event, failure });
     const entry: Numbered = [sequence, { ...event }];
     if (failure === undefined) {
       this.events.push(event);
@@ -59,6 +71,26 @@ class RecordingEngine implements Engine {
     if (this.#interest !== 0) this.#post({ type: 'drained' });
     for (const look of this.changed) look();
     return sequence;
+  }
+
+  letGo(): void {
+    this.#held = [];
+  }
+
+  recall(): string {
+    const held = this.#held;
+    this.#held = [];
+    const isHeld = (sequence: number) => held.some((recalled) => recalled.sequence === sequence);
+    this.#mail = this.#mail.filter(
+      (notice) => !('events' in notice && notice.events.some(([sequence]) => isHeld(sequence))),
+    );
+    for (const { event, failure } of held.toReversed()) {
+      if (failure === undefined) this.events.splice(this.events.lastIndexOf(event), 1);
+      else this.#failures.unshift(failure);
+    }
+    this.#dropped -= held.filter(({ failure }) => failure !== undefined).length;
+    this.#accepted -= held.length;
+    return JSON.stringify(held.map(({ sequence, event }) => [sequence, event]));
   }
 
   failNext(code: string, message: string): void {

@@ -1,6 +1,7 @@
 /**
  * What the fake Segment remembers: requests, events, counters, and who waits for them.
  */
+import { clearTimeout, setTimeout } from '../clock.js';
 
 import { requireKnown } from '../known-options.js';
 

@@ -177,6 +177,15 @@ export const cases = [
     },
   },
   {
+    name: "http_response has the statusText of the client's answer",
+    async run(library, t) {
+      const { analytics } = await answering({ status: 200, statusText: 'Taken' })(library, t);
+      const answered = new Promise((resolve) => void analytics.once('http_response', resolve));
+      await fateOf(analytics);
+      assert.equal((await answered).statusText, 'Taken');
+    },
+  },
+  {
     name: 'a client that rejects is tried again',
     async run(library, t) {
       let calls = 0;

@@ -13,6 +13,17 @@ async function loadFailure(library, t) {
   return lines;
 }
 
+/** The properties of an event, as sent, whose plugin was registered some ticks after the call. */
+async function registeredLate(library, t) {
+  const { segment, analytics } = await onSegment(library, t);
+  const fate = fateOf(analytics, 'track', { ...MINIMAL.track, properties: { email: 'mine' } });
+  for (let step = 0; step < 50; step += 1) await Promise.resolve();
+  await new Promise((resolve) => process.nextTick(resolve));
+  void analytics.register(plugin('p', 'before', ({ event }) => void delete event.properties.email));
+  await fate;
+  return segment.events[0].properties;
+}
+
 export const cases = [
   {
     name: 'load gets a context and the client',
@@ -185,6 +196,27 @@ export const cases = [
         const { reason } = await fateOf(analytics);
         assert.deepEqual([reason, segment.requestCount], [undefined, 0]);
       },
+    },
+  },
+  {
+    name: 'a plugin sees what was tracked right before it was registered',
+    async run(library, t) {
+      const { segment, analytics } = await onSegment(library, t);
+      const fate = fateOf(analytics, 'track', { ...MINIMAL.track, properties: { email: 'mine' } });
+      void analytics.register(plugin('p', 'before', ({ event }) => void delete event.properties.email));
+      await fate;
+      assert.deepEqual(segment.events[0].properties, {});
+    },
+  },
+  {
+    name: 'a plugin sees what was tracked before it, with promises and ticks in between',
+    run: async (library, t) => assert.deepEqual(await registeredLate(library, t), {}),
+    differs: {
+      kind: DELIBERATE,
+      theirs: 'is on its way by then',
+      ours: 'sees everything of the same turn of the event loop',
+      why: 'it may be there to take personal data out',
+      run: async (library, t) => assert.deepEqual(await registeredLate(library, t), { email: 'mine' }),
     },
   },
   {

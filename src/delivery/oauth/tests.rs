@@ -73,7 +73,7 @@ fn granted(token: &str, seconds: Option<u64>) -> Result<Response, Failure> {
 
 fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Result<Response, Failure> {
     let headers = headers.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
-    Ok(Response { status, headers, body: body.as_bytes().to_vec() })
+    Ok(Response { status, headers, body: body.as_bytes().to_vec(), ..Response::default() })
 }
 
 /// Tokens, and a moment.

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body as _, Bytes};
+use hyper::ext::ReasonPhrase;
 use hyper::header::{ACCEPT, HeaderValue, PROXY_AUTHORIZATION};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -64,7 +65,12 @@ impl HttpTransport {
                 (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
             })
             .collect();
-        let mut response = Response { status: answer.status().as_u16(), headers, body: Vec::new() };
+        let status_text = answer
+            .extensions()
+            .get::<ReasonPhrase>()
+            .map(|phrase| String::from_utf8_lossy(phrase.as_bytes()).into_owned());
+        let mut response =
+            Response { status: answer.status().as_u16(), status_text, headers, body: Vec::new() };
         // The body is read to its end so that the connection can be used again, but never beyond the cap.
         let mut body = answer.into_body();
         let mut received = 0;

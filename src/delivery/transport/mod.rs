@@ -32,6 +32,8 @@ pub struct Request {
 pub struct Response {
     /// HTTP status.
     pub status: u16,
+    /// What the other side says of it; `None`: the usual.
+    pub status_text: Option<String>,
     /// Names in lower case.
     pub headers: Vec<(String, String)>,
     /// At most [`MAX_RESPONSE_BYTES`]; empty unless the request asked for it. May hold a token: never log it.

@@ -117,6 +117,8 @@ pub struct Worker {
     flush_up_to: u64,
     /// The last event that was accepted when the gate was last read: nothing later is taken before the commands are known.
     seen: u64,
+    /// The last of them that may leave.
+    free: u64,
     published: Published,
     storage: Option<Storage>,
     last_send: Option<Duration>,
@@ -177,6 +179,7 @@ impl Worker {
             drains: Vec::new(),
             flush_up_to: 0,
             seen: 0,
+            free: 0,
             published: Published::default(),
             storage,
             last_send: None,
@@ -303,6 +306,7 @@ impl Worker {
             let mut admission = self.gate.lock();
             admission.tells_evictions = self.interest.dropped;
             self.seen = admission.last_sequence();
+            self.free = admission.free_up_to();
             let fault = admission.tail.as_mut().and_then(Tail::take_fault);
             (std::mem::take(&mut admission.commands), std::mem::take(&mut admission.evictions), fault)
         };

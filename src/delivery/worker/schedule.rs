@@ -51,7 +51,8 @@ impl Worker {
                     soon(self.loaded_due_at(Which::Any, opens_at));
                 } else if let Some(which) = self.takes().filter(|which| *which != Which::Awaited) {
                     (wake_at.events, wake_at.bytes) = (departure.events, departure.bytes);
-                    if self.gate.lock().queue.oldest(which).is_some() {
+                    let oldest = self.gate.lock().queue.oldest(which).map(|entry| entry.sequence);
+                    if oldest.is_some_and(|oldest| oldest <= self.free) {
                         soon(departure.due_at);
                     }
                     soon(self.loaded_due_at(which, now));
@@ -59,7 +60,7 @@ impl Worker {
             }
         }
         if let Some(from) = self.route.awaited_from().filter(|_| self.sending.is_empty()) {
-            let waits = self.gate.lock().queue.awaited() > 0;
+            let waits = self.gate.lock().free().awaited > 0;
             wake_at.awaited = !waits;
             soon(waits.then_some(from));
         }

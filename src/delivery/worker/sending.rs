@@ -74,7 +74,7 @@ impl Worker {
     pub(super) fn has_fresh(&self) -> bool {
         let Some(which) = self.takes().filter(|which| *which != Which::Awaited) else { return false };
         let is_due = self.departure().due_at.is_some_and(|due_at| due_at <= self.elapsed());
-        is_due && self.gate.lock().queue.oldest(which).is_some_and(|oldest| oldest.sequence <= self.seen)
+        is_due && self.gate.lock().queue.oldest(which).is_some_and(|oldest| oldest.sequence <= self.free)
     }
 
     pub(super) fn may_send(&self) -> bool {
@@ -90,7 +90,7 @@ impl Worker {
     pub(super) fn takes(&self) -> Option<Which> {
         // The write key is refused: who waits for an event gets a verdict of Segment's own.
         let is_time = self.route.awaited_from().is_some_and(|from| from <= self.elapsed());
-        if is_time && self.sending.is_empty() && self.gate.lock().queue.awaited() > 0 {
+        if is_time && self.sending.is_empty() && self.gate.lock().free().awaited > 0 {
             return Some(Which::Awaited);
         }
         let under_way = self.deliveries.values().filter(|delivery| delivery.part_of.is_none()).count();
@@ -110,13 +110,14 @@ impl Worker {
 
     pub(super) fn waiting(&self) -> Waiting {
         let admission = self.gate.lock();
-        let oldest = admission.queue.oldest(Which::Any);
+        let oldest = admission.queue.oldest(Which::Any).filter(|oldest| oldest.sequence <= self.free);
         let moment = |ms: i64| Duration::from_millis(u64::try_from(ms).unwrap_or_default());
         // What has come since this step began is taken in the next one: a batch is not cut short by it.
-        let later = usize::try_from(admission.last_sequence() - self.seen).unwrap_or(usize::MAX);
+        let later = usize::try_from(admission.free_up_to().saturating_sub(self.free)).unwrap_or(usize::MAX);
+        let free = admission.free();
         Waiting {
-            events: admission.queue.len().saturating_sub(later),
-            bytes: admission.queue.waiting_bytes(),
+            events: free.events.saturating_sub(later),
+            bytes: free.bytes,
             oldest: oldest.map(|entry| (entry.sequence, moment(entry.accepted_at_ms))),
         }
     }
@@ -135,7 +136,7 @@ impl Worker {
         let mut entries = Vec::new();
         let mut admission = self.gate.lock();
         while let Some(oldest) = admission.queue.oldest(which)
-            && oldest.sequence <= self.seen
+            && oldest.sequence <= self.free
             && room.takes(oldest.bytes.len())
             && let Some(entry) = admission.queue.pop(which)
         {

@@ -149,7 +149,7 @@ impl Worker {
 
     /// Events had to go for new ones. The gate has counted them.
     pub(super) fn evicted(&mut self, evictions: Evictions) {
-        let count = evictions.len();
+        let count = evictions.len() - evictions.recalled;
         for (first, last) in evictions.ranges {
             self.flushes.settle(first, last);
         }
@@ -158,8 +158,9 @@ impl Worker {
             copies.add(place);
         }
         self.forget_copies(copies, false);
-        let cause = without_answer(DropReason::QueueFull, 0);
-        self.tell_dropped(cause, count, evictions.told);
+        if count > 0 {
+            self.tell_dropped(without_answer(DropReason::QueueFull, 0), count, evictions.told);
+        }
         for eviction in evictions.segments {
             self.evicted_segment(eviction);
         }
@@ -174,7 +175,7 @@ impl Worker {
         let mut admission = self.gate.lock();
         while gone.len() < EXPIRED_AT_ONCE
             && let Some(oldest) = admission.queue.oldest(Which::Any)
-            && oldest.sequence <= self.seen
+            && oldest.sequence <= self.free
             && is_old(oldest.accepted_at_ms)
             && let Some(entry) = admission.queue.pop(Which::Any)
         {
@@ -196,7 +197,8 @@ impl Worker {
         let is_held_up = self.interest.is_behind && self.interest.dropped;
         let admission = self.gate.lock();
         let of_queue =
-            admission.queue.oldest(Which::Any).filter(|_| !is_held_up).map(|entry| entry.accepted_at_ms);
+            admission.queue.oldest(Which::Any).filter(|entry| !is_held_up && entry.sequence <= self.free);
+        let of_queue = of_queue.map(|entry| entry.accepted_at_ms);
         let oldest = [oldest, of_queue].into_iter().flatten().min()?;
         let expires = oldest.saturating_add(self.expiry_limit_ms()).saturating_add(1);
         Some(Duration::from_millis(u64::try_from(expires).unwrap_or_default()))
@@ -209,7 +211,7 @@ impl Worker {
             let mut admission = self.gate.lock();
             while entries.len() < self.rules.max_events
                 && let Some(oldest) = admission.queue.oldest(Which::Any)
-                && oldest.sequence <= self.seen
+                && oldest.sequence <= self.free
                 && let Some(entry) = admission.queue.pop(Which::Any)
             {
                 entries.push(entry);
@@ -244,6 +246,7 @@ impl Worker {
             }
             entries.push(entry);
         }
+        admission.forget_held();
         drop(admission);
         // Nothing is accepted any more, so all of it is known now.
         self.seen = self.gate.lock().last_sequence();

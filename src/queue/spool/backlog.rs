@@ -82,6 +82,27 @@ impl Backlog {
         gone
     }
 
+    /// Takes what was accepted from this sequence on. The order of acceptance is the one they are in.
+    pub fn take_back(&mut self, from: u64) -> Vec<Unread> {
+        let mut taken = Vec::new();
+        while let Some(last) = self.stretches.back_mut().filter(|last| last.first + last.length > from) {
+            let kept = from.saturating_sub(last.first);
+            taken.push(Unread {
+                first: last.first + kept,
+                first_on_disk: last.first_on_disk + kept,
+                length: last.length - kept,
+                ..*last
+            });
+            self.events -= last.length - kept;
+            last.length = kept;
+            if kept > 0 {
+                break;
+            }
+            self.stretches.pop_back();
+        }
+        taken
+    }
+
     /// Takes everything.
     pub fn take(&mut self) -> Vec<Unread> {
         self.events = 0;

@@ -336,6 +336,16 @@ impl Tail {
         self.backlog.push(Unread { segment, first: sequence, first_on_disk, length: 1, offset });
     }
 
+    /// Events from this sequence on are not kept on disk only any more: returns where they are.
+    pub fn take_back(&mut self, from: u64) -> Vec<Place> {
+        self.awaited.split_off(&from);
+        let places = |unread: Unread| {
+            let on_disk = unread.first_on_disk..unread.first_on_disk + unread.length;
+            on_disk.map(move |sequence| Place { segment: unread.segment, sequence })
+        };
+        self.backlog.take_back(from).into_iter().flat_map(places).collect()
+    }
+
     /// Whether no event of this client's own is on disk only.
     #[must_use]
     pub fn all_read(&self) -> bool {

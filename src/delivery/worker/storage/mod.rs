@@ -355,6 +355,7 @@ impl Worker {
             return Some(job);
         }
         let mut admission = self.gate.lock();
+        let held_from = admission.held_from();
         let queue_room = admission.queue.room();
         let waiting_bytes = admission.queue.waiting_bytes() + storage.read_back_bytes;
         let tail = admission.tail.as_mut()?;
@@ -397,7 +398,8 @@ impl Worker {
         let budget = (queue_room / 2).min(PIECE);
         let own = (waiting_bytes < READ_BELOW && budget > MAX_EVENT_BYTES / 2)
             .then(|| tail.next_unread())
-            .flatten();
+            .flatten()
+            .filter(|plan| held_from.is_none_or(|from| plan.unread.first + plan.unread.length <= from));
         storage.is_recovery_turn = !storage.is_recovery_turn;
         if let Some(plan) = own.as_ref().filter(|_| !storage.is_recovery_turn) {
             return Some(Job::Read { plan: plan.clone(), budget });

@@ -181,6 +181,7 @@ impl Worker {
                 let segment = admission.tail.as_mut().map_or(0, Tail::next_segment);
                 // All that was accepted before is known, or has a smaller sequence: nothing of it is skipped.
                 self.seen = admission.last_sequence();
+                self.free = admission.free_up_to();
                 drop(admission);
                 let empty = storage.recovery.adopt(adoptable, segment, first);
                 storage.chores.extend(empty.map(Chore::Reclaim));
