@@ -7,7 +7,7 @@ import { Context } from './context.js';
 import { deliverThrough, Persistence } from './deliver.js';
 import { Emitter } from './emitter.js';
 import { AnalyticsError, ValidationError, type ErrorCode } from './errors.js';
-import { watchExit, watchSignals, type Departing } from './exit.js';
+import { exits, type Departing } from './exit.js';
 import { Flushes, settled } from './flushes.js';
 import { sendThrough, type HTTPClient } from './http-client.js';
 import { heldOpen } from './keep-alive.js';
@@ -18,6 +18,7 @@ import {
   EVENT_TYPES,
   INTEREST,
   REFUSALS,
+  drainClients,
   startNative,
   type Engine,
   type Notice,
@@ -57,9 +58,6 @@ const NOBODY = { delivered: () => {}, failed: () => {} };
 /** As analytics-node: how long the promise of a callback is waited for. */
 const CALLBACK_TIMEOUT_MS = 1_000;
 
-/** Clients that somebody listens to and that have events under way: they must not be collected. */
-const busy = new Set<Analytics>();
-
 /** Sends events to Segment. Calls return at once; delivery goes on off this thread. */
 export class Analytics extends Emitter<AnalyticsEvents> {
   /** Resolves once the client takes events, which is at once. */
@@ -83,9 +81,15 @@ export class Analytics extends Emitter<AnalyticsEvents> {
   /** Events that are settled, but not yet for the plugins that come last. */
   readonly #endings = new Set<Promise<void>>();
   #interest = 0;
+  /** The engine has events of which it has not told the end: until then the client is not collected. */
+  #isHeld = false;
+  /** Events that were given to plugins so far. */
+  #passed = 0;
   readonly #persistence: Persistence;
   readonly #mail = new Turns(() => this.#readMail());
   #closed = false;
+  /** Before an event is taken, the ways out are asked whether it can still be delivered. */
+  #isGuarded: boolean;
   #closing: Promise<DeliveryReport> | undefined;
 
   /** @throws AnalyticsError `ERR_WRITE_KEY_MISSING` or `ERR_OPTION_INVALID` with `field` and `limit` */
@@ -116,9 +120,12 @@ export class Analytics extends Emitter<AnalyticsEvents> {
     this.closeAndFlush = this.closeAndFlush.bind(this);
     this.register = this.register.bind(this);
     this.deregister = this.deregister.bind(this);
-    this.#departing = this.#departure(httpClient !== undefined);
-    watchExit(this.#departing);
-    watchSignals(flushOnSignal);
+    // The application's own client can't run any more once the loop has ended.
+    this.#isGuarded = usesCallback !== 0;
+    this.#departing = this.#departure(usesCallback !== 0);
+    exits().watch(this.#departing);
+    exits().watchSignals(flushOnSignal);
+    this.#tellInterest();
     this.emit('initialize', shownSettings(settings));
   }
 
@@ -199,12 +206,12 @@ export class Analytics extends Emitter<AnalyticsEvents> {
    * @internal
    */
   identifyNatively(take: (handle: number) => string): string | undefined {
-    const isSeen = this.#closed || !this.#plugins.isEmpty || this.#redact !== undefined;
+    const isSeen = this.#closed || this.#isGuarded || !this.#plugins.isEmpty || this.#redact !== undefined;
     const handle = isSeen ? 0 : this.#engine.handle();
     if (handle === 0) return undefined;
-    if (this.#interest !== 0) busy.add(this);
     const answer = take(handle);
-    if (answer.startsWith('-')) {
+    if (answer.startsWith('+')) this.#hold();
+    else {
       const text = answer.slice(2);
       this.#refusedByEngine(Number(answer[1]), text, eventOf('identify', JSON.parse(text) as Message));
     }
@@ -213,6 +220,7 @@ export class Analytics extends Emitter<AnalyticsEvents> {
 
   /** Adds plugins; resolves once they have loaded. */
   async register(...plugins: Plugin<Analytics>[]): Promise<void> {
+    this.#isGuarded = true;
     await this.#plugins.register(plugins, this, (message, error) => this.#warn(message, error));
     this.emit(
       'register',
@@ -232,15 +240,31 @@ export class Analytics extends Emitter<AnalyticsEvents> {
     const requests = this.hears('http_request') ? INTEREST.requests : 0;
     const responses = this.hears('http_response') ? INTEREST.responses : 0;
     const drained = this.hears('drained') ? INTEREST.drained : 0;
-    const interest = delivered | dropped | requests | responses | drained;
-    // Whoever listens must not be collected before the last event; `drained` tells when that is.
-    this.#interest = interest === 0 ? 0 : interest | INTEREST.drained;
-    if (interest === 0 && this.#settlements.size === 0) busy.delete(this);
+    this.#interest = delivered | dropped | requests | responses | drained;
     this.#tellInterest();
   }
 
   #tellInterest(): void {
-    this.#engine.setInterest(this.#interest | this.#persistence.interest);
+    // `drained` always: it tells when the client may be collected.
+    this.#engine.setInterest(this.#interest | this.#persistence.interest | INTEREST.drained);
+  }
+
+  /** Whoever listens, now or later, hears of what the engine has taken. */
+  #hold(): void {
+    if (this.#isHeld) return;
+    this.#isHeld = true;
+    exits().hold(this);
+  }
+
+  /** Everything was told, unless more has come meanwhile. */
+  #release(): void {
+    if (this.#settlements.size > 0 || this.#pending() > 0) return;
+    this.#isHeld = false;
+    exits().release(this);
+  }
+
+  #pending(): number {
+    return this.stats().pending;
   }
 
   protected override listenerFailed(event: keyof AnalyticsEvents, error: unknown): void {
@@ -265,6 +289,12 @@ export class Analytics extends Emitter<AnalyticsEvents> {
       return this.#refuse('not_serializable', notSerializable(params), { type }, settlement);
     }
     if (this.#closed) return this.#refuseClosed(type, message, settlement);
+    if (this.#isGuarded && !exits().takes(this.#departing)) return this.#refuseClosed(type, message, settlement);
+    const isTaken = this.#take(type, message, settlement);
+    return isTaken && this.#isGuarded ? exits().taken(this.#departing) : isTaken;
+  }
+
+  #take(type: SegmentEventType, message: Message, settlement?: Settlement): boolean {
     const isPlain =
       this.#plugins.isEmpty && this.#redact === undefined && !excludesSegment(message.integrations);
     return isPlain ? this.#enqueue(type, message, settlement) : this.#detour(type, message, settlement);
@@ -285,7 +315,7 @@ export class Analytics extends Emitter<AnalyticsEvents> {
       this.#settlements.set(sequence, settlement);
       settlement.accepted?.(sequence);
     }
-    if (settlement !== undefined || this.#interest !== 0) busy.add(this);
+    this.#hold();
     return true;
   }
 
@@ -320,6 +350,7 @@ export class Analytics extends Emitter<AnalyticsEvents> {
       return this.#refuse('queue_full', refusalError('queue_full', text), { type }, settlement);
     }
     this.#passingLength += text.length;
+    this.#passed += 1;
     const passage = this.#pass(new Context(event), type, settlement).finally(() => {
       this.#passages.delete(passage);
       this.#passingLength -= text.length;
@@ -387,6 +418,7 @@ export class Analytics extends Emitter<AnalyticsEvents> {
 
   #count(refusal: Refusal): void {
     this.#engine.refuse(REFUSALS.indexOf(refusal) + 1);
+    if (this.#log !== undefined && this.#flushes.isOver) queueMicrotask(() => this.#mail.take());
   }
 
   #succeed(context: Context, settlement?: Settlement): void {
@@ -507,7 +539,7 @@ export class Analytics extends Emitter<AnalyticsEvents> {
       case 'log':
         return this.#log?.(notice.level, notice.message, notice.fields);
       case 'drained':
-        if (this.#settlements.size === 0) busy.delete(this);
+        this.#release();
         // For plugins that come last, events are still under way.
         if (this.#endings.size === 0) this.emit('drained');
         else this.#ending(settled(this.#endings, Infinity).then(() => void this.emit('drained')));
@@ -526,7 +558,6 @@ export class Analytics extends Emitter<AnalyticsEvents> {
   #settle(sequence: number): Settlement | undefined {
     const settlement = this.#settlements.get(sequence);
     this.#settlements.delete(sequence);
-    if (this.#settlements.size === 0 && this.#interest === 0) busy.delete(this);
     return settlement;
   }
 
@@ -543,13 +574,19 @@ export class Analytics extends Emitter<AnalyticsEvents> {
 
   #departure(usesCallback: boolean): Departing {
     const engine = this.#engine;
+    const stats = () => JSON.parse(engine.stats()) as Stats;
+    // What is delivered but not yet told to somebody is as good as pending.
+    const untold = () => (this.#isHeld && (this.#interest !== 0 || this.#settlements.size > 0) ? 1 : 0);
     return {
-      // What is delivered but not yet told is as good as pending.
-      pending: () => (JSON.parse(engine.stats()) as Stats).pending + (busy.has(this) ? 1 : 0),
+      pending: () => stats().pending + this.#passages.size + untold(),
+      accepted: () => stats().accepted + this.#passed,
       exitTimeout: () => engine.exitTimeout(),
-      flush: (options) => this.flush(options),
-      // The application's own client can't run any more once the loop has ended.
+      flush: ({ timeout }) => this.#flush(timeout, false),
+      deliversBlocked: () => !usesCallback && this.#plugins.isEmpty,
+      deliverNow: (timeoutMs) => engine.drain(timeoutMs) === 0 || stats().spool === 'ready',
+      guard: () => (this.#isGuarded = true),
       handle: usesCallback ? 0 : engine.handle(),
+      drainClients,
     };
   }
 }

@@ -71,6 +71,10 @@ export interface Engine {
   maxQueueBytes(): number;
   /** Whether an accepted event is safe on disk: 1 yes, 0 no, -1 when mail will tell. */
   isPersisted(sequence: number): number;
+  /** Blocks until everything is settled or the time is up; how many events are not. For the exit handler only. */
+  drain(timeoutMs: number): number;
+  /** Everything was told: `wake` is not called any more. */
+  end(): void;
   stats(): string;
   setInterest(bits: number): void;
   /** The next request goes over a new connection. */

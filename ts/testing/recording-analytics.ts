@@ -78,6 +78,14 @@ class RecordingEngine implements Engine {
     return 0;
   }
 
+  drain(): number {
+    return 0;
+  }
+
+  end(): void {
+    // Nothing of it outlives it.
+  }
+
   stats(): string {
     return JSON.stringify(this.#stats());
   }
