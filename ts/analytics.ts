@@ -3,11 +3,12 @@ import { randomUUID } from 'node:crypto';
 
 import { apart } from './apart.js';
 import type { AnalyticsEvents, Callback, CloseAndFlushParams, Deliver, FlushParams } from './api.js';
+import { bindMembers } from './bound.js';
 import { Context } from './context.js';
 import { deliverThrough, Persistence } from './deliver.js';
+import { Departure } from './departure.js';
 import { Emitter } from './emitter.js';
 import { AnalyticsError, ValidationError, type ErrorCode } from './errors.js';
-import { exits, type Departing } from './exit.js';
 import { Flushes, settled } from './flushes.js';
 import { sendThrough, type HTTPClient } from './http-client.js';
 import { heldOpen } from './keep-alive.js';
@@ -15,10 +16,9 @@ import { messageFrom, messageOf, problemOf, type Message } from './message.js';
 import type { Log } from './logger.js';
 import {
   CALLBACK_FOR,
-  EVENT_TYPES,
   INTEREST,
   REFUSALS,
-  drainClients,
+  interestIn,
   startNative,
   type Engine,
   type Notice,
@@ -71,8 +71,7 @@ export class Analytics extends Emitter<AnalyticsEvents> {
   readonly #redact: ((event: SegmentEvent) => SegmentEvent) | undefined;
   readonly #plugins = new Plugins<Analytics>();
   readonly #settlements = new Map<number, Settlement>();
-  /** The ways out know it weakly, so the client has to hold it. */
-  readonly #departing: Departing;
+  readonly #departure: Departure;
   readonly #flushes: Flushes;
   /** Events that are with plugins and not yet with the engine. */
   readonly #passages = new Set<Promise<void>>();
@@ -81,15 +80,11 @@ export class Analytics extends Emitter<AnalyticsEvents> {
   /** Events that are settled, but not yet for the plugins that come last. */
   readonly #endings = new Set<Promise<void>>();
   #interest = 0;
-  /** The engine has events of which it has not told the end: until then the client is not collected. */
-  #isHeld = false;
   /** Events that were given to plugins so far. */
   #passed = 0;
   readonly #persistence: Persistence;
   readonly #mail = new Turns(() => this.#readMail());
   #closed = false;
-  /** Before an event is taken, the ways out are asked whether it can still be delivered. */
-  #isGuarded: boolean;
   #closing: Promise<DeliveryReport> | undefined;
 
   /** @throws AnalyticsError `ERR_WRITE_KEY_MISSING` or `ERR_OPTION_INVALID` with `field` and `limit` */
@@ -98,6 +93,7 @@ export class Analytics extends Emitter<AnalyticsEvents> {
   constructor(settings: AnalyticsSettings, start: StartEngine);
   constructor(settings: AnalyticsSettings, start: StartEngine = startNative) {
     super();
+    bindMembers(this, Analytics.prototype);
     const { engineOptions, httpClient, tokenClient, log, logLevel, flushOnSignal, redact } =
       resolveSettings(settings);
     this.#httpClient = httpClient;
@@ -114,17 +110,8 @@ export class Analytics extends Emitter<AnalyticsEvents> {
     this.#flushes = new Flushes(this.#engine);
     this.#persistence = this.#persistenceOf(this.#engine);
     this.deliver = this.#deliveries();
-    // As in analytics-node, methods can be taken off the object.
-    for (const method of EVENT_TYPES) this[method] = this[method].bind(this) as never;
-    this.flush = this.flush.bind(this);
-    this.closeAndFlush = this.closeAndFlush.bind(this);
-    this.register = this.register.bind(this);
-    this.deregister = this.deregister.bind(this);
-    // The application's own client can't run any more once the loop has ended.
-    this.#isGuarded = usesCallback !== 0;
-    this.#departing = this.#departure(usesCallback !== 0);
-    exits().watch(this.#departing);
-    exits().watchSignals(flushOnSignal);
+    this.#departure = this.#departureOf(usesCallback !== 0);
+    this.#departure.announce(flushOnSignal);
     this.#tellInterest();
     this.emit('initialize', shownSettings(settings));
   }
@@ -206,11 +193,12 @@ export class Analytics extends Emitter<AnalyticsEvents> {
    * @internal
    */
   identifyNatively(take: (handle: number) => string): string | undefined {
-    const isSeen = this.#closed || this.#isGuarded || !this.#plugins.isEmpty || this.#redact !== undefined;
+    const { isGuarded } = this.#departure;
+    const isSeen = this.#closed || isGuarded || !this.#plugins.isEmpty || this.#redact !== undefined;
     const handle = isSeen ? 0 : this.#engine.handle();
     if (handle === 0) return undefined;
     const answer = take(handle);
-    if (answer.startsWith('+')) this.#hold();
+    if (answer.startsWith('+')) this.#departure.hold();
     else {
       const text = answer.slice(2);
       this.#refusedByEngine(Number(answer[1]), text, eventOf('identify', JSON.parse(text) as Message));
@@ -220,7 +208,7 @@ export class Analytics extends Emitter<AnalyticsEvents> {
 
   /** Adds plugins; resolves once they have loaded. */
   async register(...plugins: Plugin<Analytics>[]): Promise<void> {
-    this.#isGuarded = true;
+    this.#departure.guard();
     await this.#plugins.register(plugins, this, (message, error) => this.#warn(message, error));
     this.emit(
       'register',
@@ -235,36 +223,13 @@ export class Analytics extends Emitter<AnalyticsEvents> {
   }
 
   protected override listenersChanged(): void {
-    const delivered = EVENT_TYPES.some((type) => this.hears(type)) ? INTEREST.delivered : 0;
-    const dropped = this.hears('error') ? INTEREST.dropped : 0;
-    const requests = this.hears('http_request') ? INTEREST.requests : 0;
-    const responses = this.hears('http_response') ? INTEREST.responses : 0;
-    const drained = this.hears('drained') ? INTEREST.drained : 0;
-    this.#interest = delivered | dropped | requests | responses | drained;
+    this.#interest = interestIn((event) => this.hears(event));
     this.#tellInterest();
   }
 
   #tellInterest(): void {
     // `drained` always: it tells when the client may be collected.
     this.#engine.setInterest(this.#interest | this.#persistence.interest | INTEREST.drained);
-  }
-
-  /** Whoever listens, now or later, hears of what the engine has taken. */
-  #hold(): void {
-    if (this.#isHeld) return;
-    this.#isHeld = true;
-    exits().hold(this);
-  }
-
-  /** Everything was told, unless more has come meanwhile. */
-  #release(): void {
-    if (this.#settlements.size > 0 || this.#pending() > 0) return;
-    this.#isHeld = false;
-    exits().release(this);
-  }
-
-  #pending(): number {
-    return this.stats().pending;
   }
 
   protected override listenerFailed(event: keyof AnalyticsEvents, error: unknown): void {
@@ -288,10 +253,9 @@ export class Analytics extends Emitter<AnalyticsEvents> {
       // A getter or toJSON() of the caller's threw.
       return this.#refuse('not_serializable', notSerializable(params), { type }, settlement);
     }
-    if (this.#closed) return this.#refuseClosed(type, message, settlement);
-    if (this.#isGuarded && !exits().takes(this.#departing)) return this.#refuseClosed(type, message, settlement);
-    const isTaken = this.#take(type, message, settlement);
-    return isTaken && this.#isGuarded ? exits().taken(this.#departing) : isTaken;
+    if (this.#closed || !this.#departure.takes()) return this.#refuseClosed(type, message, settlement);
+    if (!this.#take(type, message, settlement)) return false;
+    return this.#departure.taken() || this.#refuseClosed(type, message, settlement);
   }
 
   #take(type: SegmentEventType, message: Message, settlement?: Settlement): boolean {
@@ -315,7 +279,7 @@ export class Analytics extends Emitter<AnalyticsEvents> {
       this.#settlements.set(sequence, settlement);
       settlement.accepted?.(sequence);
     }
-    this.#hold();
+    this.#departure.hold();
     return true;
   }
 
@@ -539,7 +503,7 @@ export class Analytics extends Emitter<AnalyticsEvents> {
       case 'log':
         return this.#log?.(notice.level, notice.message, notice.fields);
       case 'drained':
-        this.#release();
+        if (this.#settlements.size === 0) this.#departure.release();
         // For plugins that come last, events are still under way.
         if (this.#endings.size === 0) this.emit('drained');
         else this.#ending(settled(this.#endings, Infinity).then(() => void this.emit('drained')));
@@ -572,21 +536,14 @@ export class Analytics extends Emitter<AnalyticsEvents> {
     this.#log?.('warn', message, { error: error instanceof Error ? error.name : typeof error });
   }
 
-  #departure(usesCallback: boolean): Departing {
-    const engine = this.#engine;
-    const stats = () => JSON.parse(engine.stats()) as Stats;
-    // What is delivered but not yet told to somebody is as good as pending.
-    const untold = () => (this.#isHeld && (this.#interest !== 0 || this.#settlements.size > 0) ? 1 : 0);
-    return {
-      pending: () => stats().pending + this.#passages.size + untold(),
-      accepted: () => stats().accepted + this.#passed,
-      exitTimeout: () => engine.exitTimeout(),
-      flush: ({ timeout }) => this.#flush(timeout, false),
-      deliversBlocked: () => !usesCallback && this.#plugins.isEmpty,
-      deliverNow: (timeoutMs) => engine.drain(timeoutMs) === 0 || stats().spool === 'ready',
-      guard: () => (this.#isGuarded = true),
-      handle: usesCallback ? 0 : engine.handle(),
-      drainClients,
+  #departureOf(usesCallback: boolean): Departure {
+    const client = {
+      passing: () => this.#passages.size,
+      passed: () => this.#passed,
+      isHeard: () => this.#interest !== 0 || this.#settlements.size > 0,
+      hasPlugins: () => !this.#plugins.isEmpty,
+      flush: (timeoutMs: number) => this.#flush(timeoutMs, false),
     };
+    return new Departure(this.#engine, client, usesCallback);
   }
 }

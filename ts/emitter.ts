@@ -1,13 +1,27 @@
 /** A small event emitter with the surface of analytics-node's: `error` without a listener throws nothing. */
 
+import { bindMembers } from './bound.js';
+
 export type EventMap = Record<string, unknown[]>;
 export type Listener<Args extends unknown[]> = (...args: Args) => void;
 
 export class Emitter<Events extends EventMap> {
-  /** Listeners of one event from which on Node is told of a possible leak. 0: never. */
-  maxListeners = 10;
+  #maxListeners = 10;
   readonly #listeners = new Map<keyof Events, Listener<never>[]>();
   #isWarned = false;
+
+  constructor() {
+    bindMembers(this, Emitter.prototype);
+  }
+
+  /** Listeners of one event from which on Node is told of a possible leak. 0: never. */
+  get maxListeners(): number {
+    return this.#maxListeners;
+  }
+
+  set maxListeners(count: number) {
+    this.#maxListeners = count;
+  }
 
   /** Calls `listener` at each `event`. */
   on<Name extends keyof Events>(event: Name, listener: Listener<Events[Name]>): this {

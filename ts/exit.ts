@@ -91,7 +91,7 @@ export class Exits {
     for (const signal of signals) {
       if (this.#signals.has(signal)) continue;
       this.#signals.add(signal);
-      process.on(signal, this.#flushAndDie);
+      process.on(signal, this.#signalled);
     }
   }
 
@@ -174,14 +174,16 @@ export class Exits {
     if (client.pending() > 0) this.#waitedFor.set(client, accepted);
   }
 
-  readonly #flushAndDie = async (signal: NodeJS.Signals): Promise<void> => {
+  readonly #signalled = (signal: NodeJS.Signals): void => {
     const isOurs = process.listenerCount(signal) === 1;
-    if (!isOurs) {
-      for (const client of this.#departing()) void client.flush({ timeout: client.exitTimeout() });
-      // A handler of the application's rules: it decides when the process ends. It may do so by the same signal, which a
-      // listener of ours would swallow.
-      return this.#unwatch(signal);
-    }
+    if (isOurs) return void this.#flushAndDie(signal);
+    for (const client of this.#departing()) void client.flush({ timeout: client.exitTimeout() });
+    // A handler of the application's rules: it decides when the process ends. It may do so by the same signal, which a
+    // listener of ours would swallow.
+    this.#unwatch(signal);
+  };
+
+  async #flushAndDie(signal: NodeJS.Signals): Promise<void> {
     this.#leave();
     while (this.#rounds.size > 0) {
       await Promise.all(this.#rounds.values());
@@ -192,10 +194,10 @@ export class Exits {
     // Even an idle client may have an empty directory of its own in a spool.
     this.#drain(this.#known());
     die(signal);
-  };
+  }
 
   #unwatch(signal: NodeJS.Signals): void {
-    process.removeListener(signal, this.#flushAndDie);
+    process.removeListener(signal, this.#signalled);
     this.#signals.delete(signal);
   }
 
@@ -229,7 +231,8 @@ function left(since: number, client: Departing): number {
 
 /** Before our own listener of `exit` is told, others may be. */
 function isExiting(): boolean {
-  return (process as { _exiting?: boolean })._exiting === true;
+  const { _exiting: isEnding } = process as { _exiting?: boolean };
+  return isEnding === true;
 }
 
 /** What Windows gives to a program that its console ends: STATUS_CONTROL_C_EXIT. */

@@ -1,5 +1,6 @@
 /** Requests through the application's own HTTP client (`httpClient`), with analytics-node's interfaces. */
 
+import { bindMembers } from './bound.js';
 import { invalidOption } from './errors.js';
 
 /** A request, as a `fetch` function gets it. */
@@ -54,6 +55,7 @@ export class FetchHTTPClient implements HTTPClient {
 
   /** Default: `globalThis.fetch`, looked up at each call. */
   constructor(fetchFn?: HTTPFetchFn) {
+    bindMembers(this, FetchHTTPClient.prototype);
     this.#fetch = fetchFn ?? ((url, request) => globalThis.fetch(url, request));
   }
 

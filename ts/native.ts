@@ -36,6 +36,19 @@ export const INTEREST = {
   persisted: 32,
 } as const;
 
+type Heard = (typeof EVENT_TYPES)[number] | 'error' | 'http_request' | 'http_response' | 'drained';
+
+/** What to ask the engine to tell, given what is listened to. */
+export function interestIn(hears: (event: Heard) => boolean): number {
+  return (
+    (EVENT_TYPES.some((type) => hears(type)) ? INTEREST.delivered : 0) |
+    (hears('error') ? INTEREST.dropped : 0) |
+    (hears('http_request') ? INTEREST.requests : 0) |
+    (hears('http_response') ? INTEREST.responses : 0) |
+    (hears('drained') ? INTEREST.drained : 0)
+  );
+}
+
 /** Bits of {@link StartEngine}: the requests that come as mail instead of being sent. */
 export const CALLBACK_FOR = { batches: 1, tokens: 2 } as const;
 

@@ -2,6 +2,7 @@
 import { isDeepStrictEqual } from 'node:util';
 
 import { Analytics } from '../analytics.js';
+import { bindMembers } from '../bound.js';
 import { deferred } from '../deferred.js';
 import { AnalyticsError, invalidOption } from '../errors.js';
 import type { AnalyticsSettings } from '../options.js';
@@ -153,6 +154,7 @@ export class EngineSegmentClient implements SegmentClient {
   #refusal: unknown;
 
   constructor(analytics: Analytics, callTimeout = CALL_TIMEOUT_MS) {
+    bindMembers(this, EngineSegmentClient.prototype);
     this.#analytics = analytics;
     this.#callTimeout = callTimeout;
     analytics.on('call_refused', (reason) => (this.#refusal = reason));
@@ -219,6 +221,7 @@ export class EngineSegmentClient implements SegmentClient {
     void this.#flushSoon();
     await inTime(fate, this.#callTimeout);
   }
+
   /** Overlapping calls are all told of a failure: each may have waited for that event. */
   async #tell(flushed: Promise<unknown>, timeoutMs = this.#callTimeout): Promise<void> {
     const open = [...this.#open];

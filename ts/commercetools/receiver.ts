@@ -1,4 +1,5 @@
 /** The whole way of a notification: read, fetch if need be, transform, identify, and say what came of it. */
+import { bindMembers } from '../bound.js';
 import { AnalyticsError, invalidOption } from '../errors.js';
 import { logTo, type Log, type LoggerLike } from '../logger.js';
 import { identifyNotification } from '../native.js';
@@ -58,6 +59,7 @@ export class NotificationReceiver {
 
   /** @throws AnalyticsError `ERR_OPTION_INVALID` */
   constructor(options: ReceiverOptions = {}) {
+    bindMembers(this, NotificationReceiver.prototype);
     const { userId = 'email', mapTraits, resolveCustomer, logger } = options;
     for (const [name, hook] of Object.entries({ mapTraits, resolveCustomer })) {
       if (hook !== undefined && typeof hook !== 'function') throw invalidOption(name, 'a function');

@@ -1,4 +1,5 @@
 /** For Terminus: whether this client gets rid of its events. */
+import { bindMembers } from '../bound.js';
 import type { Stats } from '../report.js';
 import type { SegmentService } from './service.js';
 
@@ -34,6 +35,7 @@ export class SegmentHealthIndicator {
   /** Inject it for the client without a name; make one for any other: `new SegmentHealthIndicator(marketing)`. */
   constructor(service: SegmentService) {
     this.#service = service;
+    bindMembers(this, SegmentHealthIndicator.prototype);
   }
 
   /** `{ segment: { status: 'up', queueFill: 0.01, ... } }`. On Terminus 10 throws its `HealthCheckError` when down. */

@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 
 import { Analytics } from '../analytics.js';
+import { bindMembers } from '../bound.js';
 import {
   EVENT_TYPES,
   FLAG,
@@ -197,6 +198,7 @@ export class RecordingAnalytics extends Analytics {
     let engine: RecordingEngine | undefined;
     super({ writeKey: 'recording', ...settings }, (_options, wake) => (engine = new RecordingEngine(wake)));
     this.#recording = engine as unknown as RecordingEngine;
+    bindMembers(this, RecordingAnalytics.prototype);
   }
 
   /** What was accepted and not made to fail, in order. */
