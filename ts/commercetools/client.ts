@@ -196,7 +196,9 @@ export class EngineSegmentClient implements SegmentClient {
   /** Hands the call to the queue, and returns why it was refused, if it was. */
   accept(payload: SegmentIdentifyPayload): unknown {
     this.#refusal = undefined;
-    if (this.#analytics.identify(payload)) return undefined;
+    // A subclass or a mock may return nothing.
+    const isTaken: unknown = this.#analytics.identify(payload);
+    if (isTaken !== false) return undefined;
     // What no listener hears of is a call after the end.
     return this.#refusal ?? new AnalyticsError('ERR_CLOSED', 'The client was closed.');
   }
