@@ -202,9 +202,11 @@ describe('what nobody holds delivers and tells all the same', { concurrency: 2 }
       const ours = Object.keys(require.cache).filter(
         (name) => name.startsWith(folder) && !name.endsWith('.node'),
       );
-      for (const name of ours) delete require.cache[name];
+      for (const name of ours) Reflect.deleteProperty(require.cache, name);
       const { Analytics: Copy } = require('@companion/segment');
-      for (const name of Object.keys(require.cache)) if (name.startsWith(folder)) delete require.cache[name];
+      for (const name of Object.keys(require.cache)) {
+        if (name.startsWith(folder)) Reflect.deleteProperty(require.cache, name);
+      }
       if (make() instanceof Copy) throw new Error('this is no copy');
       const httpClient = (url, request) => fetch(url, request);
       const analytics = new Copy({ writeKey: 'k', host: minimal.host, flushInterval: 1_000_000, httpClient });

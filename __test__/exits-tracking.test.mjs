@@ -54,7 +54,7 @@ const SOURCES = {
   },
   'callbacks that are async': ({ track }) => {
     track('m1', async () => {
-      await null;
+      await Promise.resolve();
       track('m2', async () => {
         await new Promise((resolve) => setTimeout(resolve, 1));
         track('m3');
@@ -131,12 +131,13 @@ const SOURCES = {
     process.once('beforeExit', () => ['m1', 'm2', 'm3'].forEach((id) => track(id)));
   },
   'a listener of beforeExit that is async': ({ track }) => {
-    process.once('beforeExit', async () => {
+    const trackLater = async () => {
       for (const id of ['m1', 'm2', 'm3']) {
-        for (let turns = 0; turns < 20; turns += 1) await null;
+        for (let turns = 0; turns < 20; turns += 1) await Promise.resolve();
         track(id);
       }
-    });
+    };
+    process.once('beforeExit', () => void trackLater());
   },
   'a client that is made in beforeExit': ({ make, trackWith }) => {
     process.once('beforeExit', () => {
