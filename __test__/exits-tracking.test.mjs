@@ -130,6 +130,12 @@ const SOURCES = {
   'a listener of beforeExit that came after the client': ({ track }) => {
     process.once('beforeExit', () => ['m1', 'm2', 'm3'].forEach((id) => track(id)));
   },
+  'a listener of beforeExit that blocks': ({ track }) => {
+    process.once('beforeExit', () => {
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300);
+      for (const id of ['m1', 'm2', 'm3']) track(id);
+    });
+  },
   'a listener of beforeExit that is async': ({ track }) => {
     const trackLater = async () => {
       for (const id of ['m1', 'm2', 'm3']) {

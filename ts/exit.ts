@@ -109,7 +109,7 @@ export class Exits {
   takes(client: Departing): boolean {
     if (isExiting() && !client.deliversBlocked()) return false;
     if (this.#exitingSince !== undefined) return left(this.#exitingSince, client) > 0;
-    if (this.#livesOn()) this.#leavingSince = undefined;
+    this.#lookAround();
     return this.#leavingSince === undefined || left(this.#leavingSince, client) > 0;
   }
 
@@ -125,7 +125,7 @@ export class Exits {
     // The last one to hear of `exit` knows of everything that others track there.
     process.removeListener('exit', this.#drainAll);
     process.on('exit', this.#drainAll);
-    if (this.#livesOn()) this.#leavingSince = undefined;
+    this.#lookAround();
     this.#leave();
   };
 
@@ -144,10 +144,12 @@ export class Exits {
     setImmediate(() => void setImmediate(() => (turn.isOver = true)).unref()).unref();
   }
 
-  /** Whether code runs that something else than us holds the loop open for: then it was no way out. */
-  #livesOn(): boolean {
-    if (this.#leavingSince === undefined || this.#rounds.size > 0) return false;
-    return this.#turn.isOver || performance.now() - this.#turn.since > LONGEST_TURN_MS;
+  /** Notices when code runs that something else than us holds the loop open for: then it was no way out. */
+  #lookAround(): void {
+    if (this.#leavingSince === undefined || this.#rounds.size > 0) return;
+    if (this.#turn.isOver) this.#leavingSince = undefined;
+    // Either that as well, or a listener has blocked: it may still be one, with all of its time.
+    else if (performance.now() - this.#turn.since > LONGEST_TURN_MS) this.#leavingSince = performance.now();
   }
 
   #startRounds(): void {
