@@ -5,9 +5,11 @@ import { once } from 'node:events';
 import { describe, test } from 'node:test';
 
 import { NestFactory } from '@nestjs/core';
+import { Registry } from 'prom-client';
 import { lastValueFrom, of } from 'rxjs';
 
 import { Analytics, Context, FetchHTTPClient } from '@companion/segment';
+import { withSegment } from '@companion/segment/aws';
 import {
   createSegmentClient,
   NotificationReceiver,
@@ -23,9 +25,11 @@ import {
   SegmentService,
 } from '@companion/segment/nestjs';
 import { RecordingSegmentService } from '@companion/segment/nestjs/testing';
+import { registerSegmentMetrics } from '@companion/segment/prometheus';
 import { RecordingAnalytics } from '@companion/segment/testing';
 
 import { KEY, METHODS, MINIMAL, NEVER_MS, startPair, startSegment } from './support/clients.mjs';
+import { simplified } from './support/notifications.mjs';
 import { SnsTopic, TOPIC_ARN } from './support/sns.mjs';
 
 const STAND_INS = {
@@ -404,6 +408,30 @@ describe('clients that are given to others', () => {
       await last;
       assert.deepEqual(warnings, ['the last']);
       assert.equal(segment.eventCount, 12);
+    });
+
+    test(`${what}: what takes clients takes it`, async (t) => {
+      const { segment, analytics } = await startPair(t);
+      const client = standIn(analytics);
+      const handler = withSegment(() => client.track(MINIMAL.track), { client });
+      assert.equal(await handler({}, {}), true);
+      const receiver = new NotificationReceiver({ client });
+      assert.equal(receiver.accept(JSON.stringify(simplified())).outcome, 'accepted');
+      await client.flush();
+      const registry = new Registry();
+      registerSegmentMetrics(registry, { it: client });
+      assert.match(await registry.metrics(), /segment_events_accepted_total\{client="it"\} 2/);
+      assert.equal(segment.eventCount, 2);
+    });
+
+    test(`${what}, of a service`, async () => {
+      const recording = new RecordingSegmentService({ logger: silent });
+      const service = standIn(recording);
+      const health = await new SegmentHealthIndicator(service).isHealthy();
+      assert.equal(health.segment.status, 'up');
+      const payload = { userId: customer.email, traits: {} };
+      assert.deepEqual(await sendCustomerToSegmentWithClient(service, payload), { success: true });
+      assert.equal(recording.identifies().length, 1);
     });
   }
 });
