@@ -1,6 +1,7 @@
 /** Callbacks and `deliver.*`: one event's fate, told once, to whoever asked. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { inspect } from 'node:util';
 
 import { AnalyticsError, Context } from '@companion/segment';
 
@@ -9,6 +10,7 @@ import {
   MINIMAL,
   NEVER_MS,
   assertConserved,
+  assertRefused,
   counted,
   failuresOf,
   messageIdsOf,
@@ -105,11 +107,26 @@ describe('callbacks', () => {
     assert.deepEqual([error.code, context.event.event, failures], ['ERR_CLOSED', 'Ordered', []]);
   });
 
-  test('that are no functions are ignored', async (t) => {
+  test('that are none: `condition && callback` leaves false', async (t) => {
     const { analytics } = await startPair(t);
-    for (const callback of [null, 5, 'x', {}]) assert.equal(analytics.track(MINIMAL.track, callback), true);
-    assert.equal((await analytics.flush()).delivered, 4);
+    for (const callback of [undefined, null, false])
+      assert.equal(analytics.track(MINIMAL.track, callback), true);
+    assert.equal((await analytics.flush()).delivered, 3);
   });
+
+  for (const callback of [0, 5, '', 'x', true, {}, [() => {}], Symbol('x'), 5n]) {
+    test(`that are ${inspect(callback)} and no function: the call is refused`, async (t) => {
+      const { analytics, segment } = await startPair(t);
+      for (const method of METHODS) {
+        const call = () => analytics[method](MINIMAL[method], callback);
+        const { reason } = assertRefused(analytics, call, 'ERR_VALIDATION');
+        assert.deepEqual([reason.field, reason.message], ['callback', 'callback is not a function']);
+        assert.throws(() => analytics[method]({}, callback), { code: 'ERR_VALIDATION', message: /is nil/ });
+      }
+      await analytics.flush();
+      assert.equal(segment.requestCount, 0);
+    });
+  }
 
   test('that throw leave a line in the log of the context', async (t) => {
     const { analytics } = await startPair(t);

@@ -453,6 +453,11 @@ describe('spool drain', { concurrency: 2 }, () => {
   for (const [what, env, expected] of [
     ['a write key', { SEGMENT_WRITE_KEY: '' }, /Set SEGMENT_WRITE_KEY/],
     ['more than blanks as a write key', { SEGMENT_WRITE_KEY: '  ' }, /Set SEGMENT_WRITE_KEY/],
+    [
+      'one word as a write key',
+      { SEGMENT_WRITE_KEY: 'a b' },
+      /be one word: .* It is set in SEGMENT_WRITE_KEY\./,
+    ],
     ['a host', { SEGMENT_HOST: 'somewhere' }, /option host must be .* It is set in SEGMENT_HOST\./],
     ['a region', { SEGMENT_REGION: 'mars' }, /option region must be .* It is set in SEGMENT_REGION\./],
     ['a client that sends', { SEGMENT_DISABLE: 'true' }, /SEGMENT_DISABLE/],

@@ -1,39 +1,32 @@
-/** Code written for `@segment/analytics-node` keeps working: one source, both packages, real HTTP. */
+/**
+ * Code written for `@segment/analytics-node` keeps working: one source for both packages, real HTTP. This package's half
+ * runs here, theirs by `npm run test:peer`.
+ */
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { describe, test } from 'node:test';
 
 import { BEHAVIOURS, DIFFERENCES } from './contract/behaviours.mjs';
-import { OURS, THEIRS } from './contract/libraries.mjs';
+import { OURS } from './contract/libraries.mjs';
 import { rows } from './contract/table.mjs';
+import { testContract } from './contract/tests.mjs';
+import { RECORD, currentRun } from './peer/record.mjs';
 
-/** A case that hangs has failed. */
-const timeout = 30_000;
-
-/** Their callbacks take 300 ms and their retries seconds; most cases do nothing but wait. */
-const CONCURRENCY = 16;
-
-function inContract(library, cases, concurrency) {
-  describe(library.name, { concurrency }, () => {
-    for (const { title, run, differs } of cases) {
-      const body = library === THEIRS && differs !== undefined ? differs.run : run;
-      test(title, { timeout }, (t) => body(library, t));
-    }
-  });
-}
-
-const alone = BEHAVIOURS.filter((known) => known.alone === true);
-const together = BEHAVIOURS.filter((known) => known.alone !== true);
-for (const library of [THEIRS, OURS]) {
-  inContract(library, together, CONCURRENCY);
-  inContract(library, alone, 1);
-}
+testContract(OURS);
 
 describe('the contract', () => {
   test('has one case for each behaviour', () => {
     const titles = BEHAVIOURS.map(({ title }) => title);
     assert.equal(new Set(titles).size, titles.length);
     assert.ok(titles.length >= 130, `${titles.length} cases`);
+  });
+
+  test('is what the last run of `npm run test:peer` saw analytics-node do', async () => {
+    assert.deepEqual(
+      await currentRun(),
+      JSON.parse(await readFile(RECORD, 'utf8')),
+      'run `npm run test:peer`',
+    );
   });
 
   const page = readFile(new URL('../docs/MIGRATING.md', import.meta.url), 'utf8');

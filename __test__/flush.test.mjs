@@ -103,19 +103,7 @@ describe('flush', () => {
     assert.deepEqual([delivered, pending, segment.eventCount], [4, 0, 4]);
   });
 
-  for (const timeout of [
-    0,
-    -1,
-    Number.NaN,
-    'soon',
-    null,
-    undefined,
-    Infinity,
-    1e300,
-    Number.MAX_SAFE_INTEGER,
-    2 ** 31,
-    1.8e22,
-  ]) {
+  for (const timeout of [0, -1, null, undefined, Infinity, 1e300, Number.MAX_SAFE_INTEGER, 2 ** 31, 1.8e22]) {
     test(`with a timeout of ${timeout} never rejects`, async (t) => {
       const { analytics } = await startPair(t);
       trackMany(analytics, 2);

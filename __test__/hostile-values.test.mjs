@@ -65,8 +65,8 @@ const REFUSED = [
   [
     'a BigInt as anonymousId',
     () => ({ ...MINIMAL.track, anonymousId: 5n }),
-    'ERR_NOT_SERIALIZABLE',
-    'anonymousId',
+    'ERR_VALIDATION',
+    '.anonymousId',
   ],
   ['a cycle', () => withProperties(cyclic()), 'ERR_NOT_SERIALIZABLE', 'properties.list[0].back'],
   [

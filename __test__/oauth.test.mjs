@@ -269,7 +269,7 @@ describe('oauthSettings', () => {
   for (const [field, oauthSettings] of [
     ['oauthSettings', 'token'],
     ['oauthSettings', []],
-    ['oauthSettings', { ...valid, clientID: 'typo' }],
+    ['oauthSettings.clientID', { ...valid, clientID: 'typo' }],
     ['oauthSettings.clientId', { ...valid, clientId: undefined }],
     ['oauthSettings.clientId', { ...valid, clientId: ' ' }],
     ['oauthSettings.keyId', { ...valid, keyId: 5 }],

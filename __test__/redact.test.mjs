@@ -95,7 +95,7 @@ describe('paths', () => {
     ],
     [
       'nothing where nothing is',
-      ['properties.none', 'properties.a.b.c', 'traits.x', 'constructor', '__proto__.x'],
+      ['properties.none', 'properties.a.b.c', 'traits.x', 'properties.constructor', 'properties.__proto__.x'],
       { a: 1 },
       { a: 1 },
     ],

@@ -24,12 +24,15 @@ const NO_OBJECTS = [
   ['a Map', new Map()],
   ['a function', () => ({})],
 ];
+/** The last is how the text names it, where that is not how the test does. */
 const NO_TEXTS = [
   ['a number', 5],
+  ['not a number', Number.NaN, 'a number'],
   ['a boolean', true],
   ['an object', {}],
   ['an array', ['u1']],
-  ['a String object', new String('u1')],
+  ['a String object', new String('u1'), 'an object'],
+  ['a function', () => 'u1'],
   ['a symbol', Symbol('u1')],
   ['a BigInt', 5n],
 ];
@@ -69,10 +72,10 @@ describe('identity', () => {
         await assertThrows(t, method, { ...MINIMAL[method], ...ids }, IDENTITY, 'is nil');
       });
     }
-    for (const [what, value] of NO_TEXTS) {
+    for (const [what, value, kind = what] of NO_TEXTS) {
       test(`${method} with a userId that is ${what} throws`, async (t) => {
         const params = { ...MINIMAL[method], userId: value, anonymousId: 'a1' };
-        await assertThrows(t, method, params, IDENTITY, 'is not a string');
+        await assertThrows(t, method, params, IDENTITY, `is not a string: userId is ${kind}`);
       });
     }
   }
@@ -80,16 +83,16 @@ describe('identity', () => {
   for (const method of METHODS.filter((name) => name !== 'alias')) {
     test(`${method} with an anonymousId that is a number and no userId throws`, async (t) => {
       const params = { ...MINIMAL[method], userId: undefined, anonymousId: 5 };
-      await assertThrows(t, method, params, IDENTITY, 'is not a string');
+      await assertThrows(t, method, params, IDENTITY, 'is not a string: anonymousId is a number');
     });
   }
 
   test('group with a groupId that is a number and nobody else throws', async (t) => {
-    await assertThrows(t, 'group', { groupId: 5 }, IDENTITY, 'is not a string');
+    await assertThrows(t, 'group', { groupId: 5 }, IDENTITY, 'is not a string: groupId is a number');
   });
 
   test('alias with a previousId that is a number and no userId throws', async (t) => {
-    await assertThrows(t, 'alias', { previousId: 5 }, IDENTITY, 'is not a string');
+    await assertThrows(t, 'alias', { previousId: 5 }, IDENTITY, 'is not a string: previousId is a number');
   });
 
   test('identity is checked before the shape', async (t) => {
@@ -102,7 +105,7 @@ describe('identity', () => {
 
 describe('shape', () => {
   for (const method of METHODS) {
-    for (const [what, value] of NO_TEXTS) {
+    for (const [what, value] of NO_TEXTS.filter(([, given]) => !Number.isNaN(given))) {
       test(`${method} with a messageId that is ${what} throws`, async (t) => {
         const params = { ...MINIMAL[method], messageId: value };
         await assertThrows(t, method, params, '.messageId', 'is not a string');
@@ -149,14 +152,9 @@ describe('parameters', () => {
 
 describe('accepted though odd, as in analytics-node', () => {
   for (const [what, method, params, sent] of [
-    [
-      'a number as anonymousId beside a userId',
-      'track',
-      { ...MINIMAL.track, anonymousId: 5 },
-      { anonymousId: 5 },
-    ],
     ['a null userId beside an anonymousId', 'page', { userId: null, anonymousId: 'a1' }, { userId: null }],
     ['an empty messageId', 'track', { ...MINIMAL.track, messageId: '' }, {}],
+    ['a blank messageId', 'track', { ...MINIMAL.track, messageId: '\u3000 ' }, {}],
     ['null properties of a track', 'track', { ...MINIMAL.track, properties: null }, { properties: {} }],
     ['null properties of a page', 'page', { userId: 'u1', properties: null }, { properties: {} }],
     [
@@ -179,13 +177,6 @@ describe('accepted though odd, as in analytics-node', () => {
       { ...MINIMAL.track, context: null, integrations: null },
       { integrations: {} },
     ],
-    ['a timestamp in milliseconds', 'track', { ...MINIMAL.track, timestamp: 5 }, { timestamp: 5 }],
-    [
-      'a timestamp that is only a date',
-      'track',
-      { ...MINIMAL.track, timestamp: '2020-01-01' },
-      { timestamp: '2020-01-01' },
-    ],
     ['null as timestamp and messageId', 'track', { ...MINIMAL.track, timestamp: null, messageId: null }, {}],
   ]) {
     test(`${what} is delivered`, async (t) => {
@@ -197,21 +188,6 @@ describe('accepted though odd, as in analytics-node', () => {
       assert.deepEqual({ ...event, ...sent }, event);
       assert.match(event.messageId, /^[\da-f-]{36}$/);
       assert.ok(!Number.isNaN(Date.parse(event.timestamp)));
-    });
-  }
-
-  for (const [what, method, params] of [
-    ["the event name ''", 'track', { userId: 'u1', event: '' }],
-    ["the userId ''", 'identify', { userId: '' }],
-    ['a group without a user', 'group', { groupId: 'g1' }],
-    ['an alias without a userId', 'alias', { previousId: 'a1' }],
-    ['an alias without a previousId', 'alias', { userId: 'u1' }],
-  ]) {
-    test(`${what} is sent, though Segment throws it away`, async (t) => {
-      const { analytics, segment } = await startPair(t);
-      assert.equal(analytics[method](params), true);
-      assert.equal((await analytics.flush()).delivered, 1);
-      assert.equal(segment.rejectedCount, 1);
     });
   }
 
@@ -306,21 +282,10 @@ describe('what analytics-node loses in silence is refused with an error', () => 
     await assert.rejects(analytics.deliver.track(params), { code: 'ERR_VALIDATION', field: '.messageId' });
   });
 
-  test('a messageId of 100 characters and valid moments of every kind are delivered', async (t) => {
+  test('a messageId of 100 characters is delivered', async (t) => {
     const { analytics, segment } = await startPair(t);
-    const moment = new Date(1_600_000_000_123);
-    const timestamps = [
-      moment,
-      moment.toISOString(),
-      'Sun, 13 Sep 2020 12:26:40 GMT',
-      { toJSON: () => moment.toJSON() },
-    ];
-    for (const timestamp of timestamps) assert.equal(analytics.track({ ...MINIMAL.track, timestamp }), true);
     assert.equal(analytics.track({ ...MINIMAL.track, messageId: 'é'.repeat(100) }), true);
     await analytics.flush();
-    const iso = '2020-09-13T12:26:40.123Z';
-    const sent = segment.events.map(({ timestamp }) => timestamp).slice(0, 4);
-    assert.deepEqual(sent, [iso, iso, 'Sun, 13 Sep 2020 12:26:40 GMT', iso]);
-    assert.equal(segment.events[4].messageId, 'é'.repeat(100));
+    assert.equal(segment.events[0].messageId, 'é'.repeat(100));
   });
 });

@@ -36,7 +36,13 @@ trait Kind<'de>: Sized {
 
 /// Text that is not blank.
 pub(crate) fn text<'de, D: Deserializer<'de>>(json: D) -> Result<Option<Cow<'de, str>>, D::Error> {
-    read::<Text, D>(json).map(|text| text.map(|Text(text)| text).filter(|text| !text.trim().is_empty()))
+    read::<Text, D>(json).map(|text| text.map(|Text(text)| text).filter(|text| !is_blank(text)))
+}
+
+/// Whether there is nothing to see in it: neither white space counts nor what has no width. As `ts/blank.ts`.
+pub(crate) fn is_blank(text: &str) -> bool {
+    const WITHOUT_WIDTH: [char; 6] = ['\u{180e}', '\u{200b}', '\u{200c}', '\u{200d}', '\u{2060}', '\u{feff}'];
+    text.chars().all(|character| character.is_whitespace() || WITHOUT_WIDTH.contains(&character))
 }
 
 /// A whole number that is not negative.

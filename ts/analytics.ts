@@ -9,7 +9,7 @@ import { deliverThrough, Persistence } from './deliver.js';
 import { Departure } from './departure.js';
 import { Emitter } from './emitter.js';
 import { AnalyticsError, ValidationError, type ErrorCode } from './errors.js';
-import { Flushes, settled } from './flushes.js';
+import { Flushes, flushWith, settled } from './flushes.js';
 import { sendThrough, type HTTPClient } from './http-client.js';
 import { heldOpen } from './keep-alive.js';
 import { messageFrom, messageOf, problemOf, type Message } from './message.js';
@@ -33,6 +33,7 @@ import {
   type SettingsOverrides,
 } from './options.js';
 import {
+  callbackProblem,
   errorOf,
   eventOf,
   keptError,
@@ -157,18 +158,23 @@ export class Analytics extends Emitter<AnalyticsEvents> {
 
   /**
    * Sends everything accepted before the call and resolves when all of it is settled. Overlapping calls join.
-   * Never rejects.
+   * Rejects for nothing but its options (`ERR_OPTION_INVALID`).
    */
-  async flush(options: FlushParams = {}): Promise<DeliveryReport> {
-    if (options.close === true) return this.closeAndFlush(options);
-    return this.#flush(options.timeout, false);
+  async flush(options?: FlushParams): Promise<DeliveryReport> {
+    return flushWith(options, ({ close, timeout }) =>
+      close ? this.closeAndFlush({ timeout }) : this.#flush(timeout, false),
+    );
   }
 
-  /** Accepts nothing more, delivers what it can in time and hands back the rest. Repeated calls join the first. */
-  closeAndFlush(options: CloseAndFlushParams = {}): Promise<DeliveryReport> {
-    this.#closed = true;
-    this.#closing ??= this.#flush(options.timeout ?? CLOSE_TIMEOUT_MS, true);
-    return this.#closing;
+  /**
+   * Accepts nothing more, delivers what it can in time and hands back the rest. Repeated calls join the first. With
+   * options that can't be meant it rejects (`ERR_OPTION_INVALID`) and closes nothing.
+   */
+  closeAndFlush(options?: CloseAndFlushParams): Promise<DeliveryReport> {
+    return flushWith(options, ({ timeout = CLOSE_TIMEOUT_MS }) => {
+      this.#closed = true;
+      return (this.#closing ??= this.#flush(timeout, true));
+    });
   }
 
   /**
@@ -253,6 +259,8 @@ export class Analytics extends Emitter<AnalyticsEvents> {
       // A getter or toJSON() of the caller's threw.
       return this.#refuse('not_serializable', notSerializable(params), { type }, settlement);
     }
+    const problem = callbackProblem(settlement);
+    if (problem !== undefined) return this.#refuse('invalid', problem, eventOf(type, message), settlement);
     if (this.#closed || !this.#departure.takes()) return this.#refuseClosed(type, message, settlement);
     if (!this.#take(type, message, settlement)) return false;
     return this.#departure.taken() || this.#refuseClosed(type, message, settlement);
@@ -265,7 +273,7 @@ export class Analytics extends Emitter<AnalyticsEvents> {
   }
 
   #enqueue(type: SegmentEventType, message: Message, settlement?: Settlement): boolean {
-    const problem = problemOf(message);
+    const problem = problemOf(type, message);
     if (problem !== undefined) return this.#refuse('invalid', problem, eventOf(type, message), settlement);
     let text: string;
     try {
@@ -285,7 +293,7 @@ export class Analytics extends Emitter<AnalyticsEvents> {
 
   /** The way of an event that is changed on this thread: as a copy, so that the caller's objects stay theirs. */
   #detour(type: SegmentEventType, message: Message, settlement?: Settlement): boolean {
-    const problem = problemOf(message);
+    const problem = problemOf(type, message);
     if (problem !== undefined) return this.#refuse('invalid', problem, { type }, settlement);
     let text: string;
     let event: SegmentEvent;
@@ -419,10 +427,9 @@ export class Analytics extends Emitter<AnalyticsEvents> {
     this.#endings.add(ending);
   }
 
-  #flush(timeout: number | undefined, closes: boolean): Promise<DeliveryReport> {
-    const limit = Math.max(0, Number(timeout ?? Infinity) || 0);
-    const started = performance.now();
-    const left = () => Math.max(0, limit - (performance.now() - started));
+  #flush(timeout = Infinity, closes: boolean): Promise<DeliveryReport> {
+    const end = performance.now() + timeout;
+    const left = () => Math.max(0, end - performance.now());
     const flush = async () => {
       // What was with plugins when a flush began comes before it; what is tracked after the call does not.
       if (this.#passages.size > 0) await settled(this.#passages, left());
@@ -485,14 +492,11 @@ export class Analytics extends Emitter<AnalyticsEvents> {
         return this.#flushes.ended(notice);
       case 'more':
         return this.#mail.take();
-      case 'request':
-        this.emit('http_request', {
-          url: notice.url,
-          method: 'POST',
-          headers: notice.headers,
-          body: notice.body,
-        });
+      case 'request': {
+        const { url, headers, body } = notice;
+        this.emit('http_request', { url, method: 'POST', headers, body });
         return;
+      }
       case 'response': {
         const { url, status, headers, body } = notice;
         this.emit('http_response', { status, statusText: statusText(status), url, headers, body });

@@ -1,10 +1,58 @@
 /** Flushes that the engine has not ended yet, and waiting with a limit. */
+import type { FlushParams } from './api.js';
+import { invalidOption, type AnalyticsError } from './errors.js';
+import { optionNames, requireKnown } from './known-options.js';
 import type { Engine, Notice } from './native.js';
 import type { SegmentEvent } from './params.js';
 import { reportOf, type DeliveryReport } from './report.js';
 
 /** Beyond this, timers of Node fire at once. */
 const LONGEST_TIMER_MS = 2_147_483_647;
+
+const FLUSH_OPTIONS = optionNames<FlushParams>({ timeout: true, close: true });
+
+/**
+ * Flushes with checked options, or rejects (`ERR_OPTION_INVALID`). As listeners and hooks, the methods are also called with
+ * names of signals, exit codes and servers: what is no object is no options, and only what was written as options has to
+ * be nothing else.
+ */
+export function flushWith(
+  given: unknown,
+  flush: (options: CheckedFlushParams) => Promise<DeliveryReport>,
+): Promise<DeliveryReport> {
+  try {
+    return flush(checkedFlushParams(given));
+  } catch (error) {
+    const problem = error as AnalyticsError;
+    return Promise.reject(problem);
+  }
+}
+
+interface CheckedFlushParams {
+  timeout: number | undefined;
+  close: boolean;
+}
+
+function checkedFlushParams(given: unknown): CheckedFlushParams {
+  if (typeof given !== 'object' || given === null) return { timeout: undefined, close: false };
+  if (isPlain(given)) requireKnown(given, FLUSH_OPTIONS);
+  const { timeout, close } = given as Readonly<Record<string, unknown>>;
+  if (!isNil(timeout) && (typeof timeout !== 'number' || Number.isNaN(timeout))) {
+    throw invalidOption('timeout', 'a number of milliseconds');
+  }
+  if (!isNil(close) && typeof close !== 'boolean') throw invalidOption('close', 'true or false');
+  return { timeout: (timeout ?? undefined) as number | undefined, close: close === true };
+}
+
+function isNil(value: unknown): boolean {
+  return value === undefined || value === null;
+}
+
+/** Of no class, whatever realm it is from. */
+function isPlain(value: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === null || Object.getPrototypeOf(prototype) === null;
+}
 
 /** The flushes of one client. */
 export class Flushes {

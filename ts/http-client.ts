@@ -55,6 +55,8 @@ export class FetchHTTPClient implements HTTPClient {
 
   /** Default: `globalThis.fetch`, looked up at each call. */
   constructor(fetchFn?: HTTPFetchFn) {
+    if (fetchFn !== undefined && typeof fetchFn !== 'function')
+      throw invalidOption('fetchFn', 'a function like fetch');
     bindMembers(this, FetchHTTPClient.prototype);
     this.#fetch = fetchFn ?? ((url, request) => globalThis.fetch(url, request));
   }

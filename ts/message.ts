@@ -2,6 +2,7 @@
  * Parameters to messages: what the caller gave, checked and put in the shape that is sent. The texts and their
  * order are those of analytics-node; what that library loses in silence is refused here with an error.
  */
+import { isBlank } from './blank.js';
 import { type AnalyticsError, ValidationError } from './errors.js';
 import { EVENT_TYPES } from './native.js';
 import type {
@@ -13,14 +14,15 @@ import type {
   PageParams,
   SegmentEvent,
   SegmentEventType,
-  Timestamp,
   TrackParams,
 } from './params.js';
+import { momentOf } from './timestamp.js';
 
 /** An event before it is sealed. `context` comes last: the engine adds `library` to it there. */
 export interface Message {
   messageId: string | undefined;
-  timestamp: Timestamp | undefined;
+  /** What the caller gave, until {@link problemOf} has put the moment in its place. */
+  timestamp: unknown;
   integrations: object | undefined;
   context: object | undefined;
   [member: string]: unknown;
@@ -42,7 +44,7 @@ export const messageOf: { [Type in SegmentEventType]: (params: MethodParams[Type
 function trackMessage(params: TrackParams): Message {
   requireParams('track', params);
   const { userId, anonymousId, messageId, event, properties } = params;
-  requireIdentity(userId ?? anonymousId);
+  requireIdentity(userId ?? anonymousId, params, USER_IDS);
   requireText('.messageId', messageId || '');
   requireText('.event', event);
   const given = properties ?? {};
@@ -63,7 +65,7 @@ function traitsMessage(type: 'identify' | 'group', params: IdentifyParams | Grou
   requireParams(type, params);
   const { userId, anonymousId, messageId } = params;
   const groupId = type === 'group' ? (params as GroupParams).groupId : undefined;
-  requireIdentity(userId ?? anonymousId ?? groupId);
+  requireIdentity(userId ?? anonymousId ?? groupId, params, GROUP_IDS);
   requireText('.messageId', messageId || '');
   const traits = params.traits ?? {};
   if (!isPlainObject(traits)) throw new ValidationError('.traits', 'is not an object');
@@ -82,7 +84,7 @@ function traitsMessage(type: 'identify' | 'group', params: IdentifyParams | Grou
 function viewMessage(type: 'page' | 'screen', params: PageParams): Message {
   requireParams(type, params);
   const { userId, anonymousId, messageId } = params;
-  requireIdentity(userId ?? anonymousId);
+  requireIdentity(userId ?? anonymousId, params, USER_IDS);
   requireText('.messageId', messageId || '');
   const category = params.category ?? undefined;
   const properties = { ...params.properties, ...(type === 'page' && category !== undefined && { category }) };
@@ -102,7 +104,7 @@ function viewMessage(type: 'page' | 'screen', params: PageParams): Message {
 function aliasMessage(params: AliasParams): Message {
   requireParams('alias', params);
   const { userId, previousId, messageId } = params;
-  requireIdentity(userId ?? previousId);
+  requireIdentity(userId ?? previousId, params, ALIAS_IDS);
   requireText('.messageId', messageId || '');
   return {
     messageId: messageId || undefined,
@@ -116,20 +118,71 @@ function aliasMessage(params: AliasParams): Message {
 
 /**
  * What is wrong with a message that analytics-node would have taken and Segment would have thrown away. The
- * call is refused, but nothing is thrown where nothing was thrown before.
+ * call is refused, but nothing is thrown where nothing was thrown before. A timestamp is understood here, once: the
+ * message then says the moment as it is sent. A blank `messageId` is taken out.
  */
-export function problemOf(message: Message): AnalyticsError | undefined {
+export function problemOf(type: SegmentEventType, message: Message): AnalyticsError | undefined {
   const { messageId, timestamp, context } = message;
-  if (messageId !== undefined && messageId.length > MAX_MESSAGE_ID_LENGTH) {
-    return new ValidationError('.messageId', `is longer than ${MAX_MESSAGE_ID_LENGTH} characters`);
+  if (messageId !== undefined) {
+    if (messageId.length > MAX_MESSAGE_ID_LENGTH)
+      return new ValidationError('.messageId', `is longer than ${MAX_MESSAGE_ID_LENGTH} characters`);
+    // As an empty one: it would be the same id for all events, of which Segment keeps one.
+    if (isBlank(messageId)) message.messageId = undefined;
   }
-  if (timestamp !== undefined && !isMoment(timestamp)) {
-    return new ValidationError('.timestamp', 'is not a valid date');
+  if (timestamp !== undefined) {
+    const moment = momentOf(timestamp);
+    if (moment instanceof ValidationError) return moment;
+    message.timestamp = moment;
   }
   if (context !== undefined && (typeof context !== 'object' || Array.isArray(context))) {
     return new ValidationError('.context', 'is not an object');
   }
-  return undefined;
+  return problemOfNames(type, message);
+}
+
+/** Without these, Segment acknowledges an event and throws it away (HTTP Tracking API, "Common fields"). */
+function problemOfNames(type: SegmentEventType, message: Message): ValidationError | undefined {
+  const { userId, anonymousId } = message;
+  const problem = problemOfKind('userId', userId) ?? problemOfKind('anonymousId', anonymousId);
+  if (problem !== undefined) return problem;
+  switch (type) {
+    case 'alias':
+      return problemOfNeeded('userId', userId) ?? problemOfNeeded('previousId', message['previousId']);
+    case 'group':
+      return problemOfNeeded('groupId', message['groupId']) ?? problemOfUser(userId, anonymousId);
+    case 'track':
+      return problemOfNeeded('event', message['event']) ?? problemOfUser(userId, anonymousId);
+    default:
+      return problemOfUser(userId, anonymousId);
+  }
+}
+
+/** One of the two is enough; the other may be blank. */
+function problemOfUser(userId: unknown, anonymousId: unknown): ValidationError | undefined {
+  if (isVisible(userId) || isVisible(anonymousId)) return undefined;
+  const isNil = (userId ?? anonymousId ?? undefined) === undefined;
+  const problem = isNil ? 'are nil' : 'are blank';
+  return new ValidationError('.userId/anonymousId', `${problem}: Segment throws such an event away`);
+}
+
+function problemOfNeeded(member: string, value: unknown): ValidationError | undefined {
+  if (isVisible(value)) return undefined;
+  const problem = problemOfKind(member, value);
+  if (problem !== undefined) return problem;
+  const isNil = value === undefined || value === null;
+  return new ValidationError(
+    `.${member}`,
+    `is ${isNil ? 'nil' : 'blank'}: Segment throws such an event away`,
+  );
+}
+
+function problemOfKind(member: string, value: unknown): ValidationError | undefined {
+  if (typeof value === 'string' || value === undefined || value === null) return undefined;
+  return new ValidationError(`.${member}`, `is not a string: it is ${kindOf(value)}`);
+}
+
+function isVisible(value: unknown): boolean {
+  return typeof value === 'string' && !isBlank(value);
 }
 
 /**
@@ -166,29 +219,32 @@ function contextOf(given: ExtraContext | null | undefined): object | undefined {
   return rest;
 }
 
-/** A moment, or something that `JSON.stringify` writes as one (moment, Luxon, Temporal). */
-function isMoment(value: unknown): boolean {
-  if (value instanceof Date) return !Number.isNaN(value.getTime());
-  try {
-    const written: unknown = typeof value === 'object' ? (value as Partial<Date>).toJSON?.() : value;
-    if (typeof written !== 'string' && typeof written !== 'number') return false;
-    return !Number.isNaN(new Date(written).getTime());
-  } catch {
-    return false;
-  }
-}
-
 function requireParams(method: SegmentEventType, params: unknown): void {
   if (typeof params !== 'object' || params === null) {
     throw new ValidationError(`${method}()`, "takes an object, for example { userId: 'user-1', ... }");
   }
 }
 
-function requireIdentity(id: unknown): void {
-  if (id === undefined || id === null) {
-    throw new ValidationError('.userId/anonymousId/previousId/groupId', 'is nil');
-  }
-  requireText('.userId/anonymousId/previousId/groupId', id);
+const IDENTITY = '.userId/anonymousId/previousId/groupId';
+/** What is looked at for an identity, in order. */
+const USER_IDS = ['userId', 'anonymousId'] as const;
+const GROUP_IDS = [...USER_IDS, 'groupId'] as const;
+const ALIAS_IDS = ['userId', 'previousId'] as const;
+
+/** The text begins as analytics-node's, and says which of the ids it is. */
+function requireIdentity(id: unknown, params: object, members: readonly string[]): void {
+  if (typeof id === 'string') return;
+  if (id === undefined || id === null) throw new ValidationError(IDENTITY, 'is nil');
+  const given = params as Readonly<Record<string, unknown>>;
+  const member = members.find((name) => Object.is(given[name], id)) ?? 'it';
+  throw new ValidationError(IDENTITY, `is not a string: ${member} is ${kindOf(id)}`);
+}
+
+/** What a value is, never the value itself. */
+function kindOf(value: unknown): string {
+  if (Array.isArray(value)) return 'an array';
+  if (typeof value === 'bigint') return 'a BigInt';
+  return typeof value === 'object' ? 'an object' : `a ${typeof value}`;
 }
 
 function requireText(field: string, value: unknown): void {

@@ -1,6 +1,8 @@
 /** The `oauthSettings` option: OAuth 2.0 instead of the write key alone (Segment docs, "OAuth 2.0"). */
+import { trimmed } from './blank.js';
 import { invalidOption } from './errors.js';
 import { clientOf, type HTTPClient, type HTTPFetchFn } from './http-client.js';
+import { optionNames, requireKnown } from './known-options.js';
 
 /** Settings of OAuth. */
 export interface OAuthSettings {
@@ -27,8 +29,15 @@ export interface ResolvedOAuth {
   httpClient: HTTPClient | undefined;
 }
 
-const TEXTS = ['clientId', 'keyId', 'authServer', 'scope'] as const;
-const KNOWN: ReadonlySet<string> = new Set([...TEXTS, 'clientKey', 'maxRetries', 'httpClient']);
+const OPTIONS = optionNames<OAuthSettings>({
+  clientId: true,
+  clientKey: true,
+  keyId: true,
+  authServer: true,
+  scope: true,
+  maxRetries: true,
+  httpClient: true,
+});
 
 /** Checks types; the engine knows the bounds. */
 export function resolveOAuth(given: unknown): ResolvedOAuth {
@@ -41,14 +50,14 @@ export function resolveOAuth(given: unknown): ResolvedOAuth {
     string,
     unknown
   >;
-  const unknown = Object.keys(texts).find((name) => !KNOWN.has(name));
-  if (unknown !== undefined)
-    throw invalidOption('oauthSettings', `without "${unknown}", which is no such setting`);
+  requireKnown(given, OPTIONS, { path: 'oauthSettings' });
   for (const name of ['clientId', 'keyId']) {
     if (texts[name] === undefined) throw invalidOption(`oauthSettings.${name}`, 'a text that is not blank');
   }
   for (const [name, value] of Object.entries(texts)) {
     if (typeof value !== 'string') throw invalidOption(`oauthSettings.${name}`, 'a string');
+    // As the write key: what comes out of a file ends with a line break.
+    texts[name] = trimmed(value);
   }
   if (maxRetries !== undefined && typeof maxRetries !== 'number') {
     throw invalidOption('oauthSettings.maxRetries', 'a number');

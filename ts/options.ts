@@ -1,7 +1,9 @@
 /** Settings: what may be given, and what of it goes to the engine, which knows the bounds and defaults. */
+import { hasInvisible, trimmed } from './blank.js';
 import { AnalyticsError, invalidOption as invalid } from './errors.js';
 import { SIGNALS, type FlushSignal } from './exit.js';
 import { clientOf, type HTTPClient, type HTTPFetchFn } from './http-client.js';
+import { requireKnown } from './known-options.js';
 import { LOG_LEVELS, logTo, type Log, type LoggerLike, type LogThreshold } from './logger.js';
 import { checkOptions } from './native.js';
 import { resolveOAuth, type OAuthSettings } from './oauth.js';
@@ -124,14 +126,21 @@ const OTHERS = [
   'spool',
   'flushOnSignal',
 ] as const;
-const KNOWN: readonly string[] = [...NUMBERS, ...TEXTS, ...SWITCHES, ...Object.keys(CHOICES), ...OTHERS];
+/** The names of all settings. */
+export const SETTINGS: readonly string[] = [
+  ...NUMBERS,
+  ...TEXTS,
+  ...SWITCHES,
+  ...Object.keys(CHOICES),
+  ...OTHERS,
+];
 
 /** Checks settings and throws what is wrong with them. */
 export function resolveSettings(settings: AnalyticsSettings): ResolvedSettings {
   if (typeof settings !== 'object' || settings === null) throw missingWriteKey();
   const given = withoutEmpty(settings);
-  requireWriteKey(given['writeKey']);
-  for (const name of Object.keys(given)) if (!KNOWN.includes(name)) throw unknownOption(name);
+  given['writeKey'] = writeKeyOf(given['writeKey']);
+  requireKnown(given, SETTINGS);
   for (const name of [...NUMBERS, 'maxEventsInBatch']) requireNumber(given, name);
   given['flushAt'] ??= given['maxEventsInBatch'];
   requireKind(given, TEXTS, 'string', 'a string');
@@ -183,20 +192,20 @@ export function settingsFromEnvironment(
   overrides: SettingsOverrides,
   env: NodeJS.ProcessEnv,
 ): AnalyticsSettings {
-  const text = (name: string) => env[name] || undefined;
+  // Files and secrets end with a line break.
+  const text = (name: string) => trimmed(env[name] ?? '') || undefined;
   const disable = overrides.disable ?? switchedOn('SEGMENT_DISABLE', text('SEGMENT_DISABLE'));
   const keyless = disable === true ? DISABLED_WRITE_KEY : undefined;
   const writeKey = overrides.writeKey ?? env['SEGMENT_WRITE_KEY'] ?? keyless;
   if (writeKey === undefined) throw missingWriteKey('Missing SEGMENT_WRITE_KEY');
   if ((writeKey as unknown) === '') throw missingWriteKey(BLANK_WRITE_KEY);
-  requireWriteKey(writeKey);
   return {
     host: text('SEGMENT_HOST'),
     region: text('SEGMENT_REGION') as AnalyticsSettings['region'],
-    spool: text('SEGMENT_SPOOL_DIR'),
+    spool: env['SEGMENT_SPOOL_DIR'] || undefined,
     disable,
     ...withoutEmpty(overrides),
-    writeKey,
+    writeKey: writeKeyOf(writeKey),
   };
 }
 
@@ -234,24 +243,26 @@ function switchedOn(name: string, text: string | undefined): boolean | undefined
   throw invalid(name, "'true' or 'false'");
 }
 
-const BLANK_WRITE_KEY = 'Write key cannot be empty or whitespace only';
+export const BLANK_WRITE_KEY = 'Write key cannot be empty or whitespace only';
 
-function requireWriteKey(writeKey: unknown): void {
-  if (writeKey === undefined || writeKey === '') throw missingWriteKey();
-  if (typeof writeKey !== 'string') throw invalid('writeKey', 'a string');
-  if (writeKey.trim() === '') throw missingWriteKey(BLANK_WRITE_KEY);
+/**
+ * The key without the line break or blanks that come along when it is copied or read from a file: with them, Segment
+ * answers 401 to every request.
+ *
+ * @throws AnalyticsError `ERR_WRITE_KEY_MISSING`, or `ERR_OPTION_INVALID`; never shows the key
+ */
+export function writeKeyOf(given: unknown, whenMissing?: string): string {
+  if (given === undefined || given === null || given === '') throw missingWriteKey(whenMissing);
+  if (typeof given !== 'string') throw invalid('writeKey', 'a string');
+  const writeKey = trimmed(given);
+  if (writeKey === '') throw missingWriteKey(BLANK_WRITE_KEY);
+  if (hasInvisible(writeKey)) throw invalid('writeKey', 'one word: there is a blank or a line break in it');
+  return writeKey;
 }
 
 /** Default: the text of analytics-node. */
 function missingWriteKey(text = 'writeKey writeKey is missing.'): AnalyticsError {
   return new AnalyticsError('ERR_WRITE_KEY_MISSING', text, { field: 'writeKey' });
-}
-
-function unknownOption(name: string): AnalyticsError {
-  const similar = KNOWN.find((known) => known.toLowerCase() === name.toLowerCase());
-  const hint = similar === undefined ? '' : ` Did you mean ${similar}?`;
-  const text = `Unknown option ${name}.${hint} The README lists all options.`;
-  return new AnalyticsError('ERR_OPTION_INVALID', text, { field: name });
 }
 
 /** `undefined` and `null` both mean: not given. */

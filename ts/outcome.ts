@@ -20,12 +20,17 @@ export interface Settlement {
   passed?(): Promise<void>;
 }
 
+/** Stands for a callback that is no function. */
+const NO_FUNCTION: Settlement = { delivered: () => {}, failed: () => {} };
+
 /** A callback as a settlement. What it throws or rejects with harms nobody. */
 export function settlementOf(
-  callback: Callback | undefined,
+  callback: Callback | null | false | undefined,
   promised: (end: Promise<void>) => void = () => {},
 ): Settlement | undefined {
-  if (typeof callback !== 'function') return undefined;
+  // `condition && callback` leaves false where there is none.
+  if (callback === undefined || callback === null || callback === false) return undefined;
+  if (typeof callback !== 'function') return NO_FUNCTION;
   const call = (error: unknown, context: Context) => {
     const failed = (failure: unknown) => context.log('warn', 'Callback Error', { error: failure });
     try {
@@ -85,6 +90,11 @@ export function refusalError(refusal: Refusal, text: string): AnalyticsError {
       // All that the face can't see itself: a String or Number object as context.
       return new ValidationError('.context', 'is not an object');
   }
+}
+
+/** What is wrong with a callback, once the parameters are known to be right. */
+export function callbackProblem(settlement: Settlement | undefined): AnalyticsError | undefined {
+  return settlement === NO_FUNCTION ? new ValidationError('callback', 'is not a function') : undefined;
 }
 
 /** The error for events that a closed client leaves to the next process. */

@@ -3,7 +3,7 @@
  * `@segment/analytics-node` 3.1 and of Segment's spec.
  */
 
-/** A moment: a `Date`, or text that `Date.parse` understands (ISO 8601 is what Segment recommends). */
+/** A moment: a `Date`, or ISO 8601 text. */
 export type Timestamp = Date | string;
 
 /**
@@ -118,7 +118,7 @@ export type Identity =
 /** What every method takes. */
 export interface CommonParams {
   context?: ExtraContext | undefined;
-  /** When it happened. Default: now. */
+  /** When it happened; sent as ISO 8601 with milliseconds, in UTC. Without an offset, text is read as by `new Date()`. Default: now. */
   timestamp?: Timestamp | undefined;
   integrations?: IntegrationsOptions | undefined;
   /** At most 100 characters. Default: a random UUID. Segment drops repeats of an id for about 24 hours. */

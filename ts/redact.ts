@@ -1,5 +1,6 @@
 /** The `redact` option: what must not be kept is gone before anything is. */
-import { AnalyticsError } from './errors.js';
+import { AnalyticsError, invalidOption } from './errors.js';
+import { nearest } from './nearest.js';
 import type { SegmentEvent } from './params.js';
 
 /** Paths whose values are replaced, or a function of a copy of the event. */
@@ -11,17 +12,49 @@ const REDACTED = '[redacted]';
 export function redactor(redact: Redact): (event: SegmentEvent) => SegmentEvent {
   if (typeof redact === 'function') return redact;
   if (!Array.isArray(redact) || !redact.every((path) => typeof path === 'string' && path !== '')) {
-    const limit = "a function or an array of paths such as 'properties.ssn'";
-    throw new AnalyticsError('ERR_OPTION_INVALID', `The option redact must be ${limit}.`, {
-      field: 'redact',
-      limit,
-    });
+    throw invalidOption('redact', "a function or an array of paths such as 'properties.ssn'");
   }
   const paths = (redact as readonly string[]).map((path) => path.split('.'));
+  for (const path of paths) checkPath(path);
   return (event) => {
     for (const path of paths) replaceAt(event, path);
     return event;
   };
+}
+
+/** What events have, and whether there is anything below it. */
+const OBJECTS = ['properties', 'traits', 'context', 'integrations'];
+const TEXTS = [
+  'userId',
+  'anonymousId',
+  'groupId',
+  'previousId',
+  'event',
+  'category',
+  'name',
+  'type',
+  'timestamp',
+];
+
+/** A path that leads nowhere hides nothing: what it was to keep back would be sent. */
+function checkPath([root = '', ...below]: readonly string[]): void {
+  if (root === 'messageId')
+    throw invalidOption('redact', 'without messageId: Segment drops all but one of an id');
+  const isThere = OBJECTS.includes(root) || (TEXTS.includes(root) && below.length === 0);
+  if (!isThere) throw leadsNowhere(root, below);
+  const isSlip = below.some((key) => key === '' || key.includes('['));
+  if (isSlip) throw invalidOption('redact', "paths with dots only, such as 'properties.items.*.ssn'");
+}
+
+function leadsNowhere(root: string, below: readonly string[]): AnalyticsError {
+  const meant = nearest(root, below.length === 0 ? [...OBJECTS, ...TEXTS] : OBJECTS);
+  const hint =
+    meant === undefined
+      ? `Paths begin with ${OBJECTS.join(', ')}`
+      : `Did you mean ${[meant, ...below].join('.')}`;
+  const text = `The option redact has a path that leads nowhere: ${[root, ...below].join('.')}. ${hint}`;
+  const end = meant === undefined ? ', or are an id or a name.' : '?';
+  return new AnalyticsError('ERR_OPTION_INVALID', text + end, { field: 'redact' });
 }
 
 /** `*` stands for every member of an object or array. */

@@ -66,6 +66,9 @@ class TeamAnalytics extends Analytics {
 }
 new TeamAnalytics('checkout').ordered('u1');
 
+/** A wrapper reads what it was given. */
+export const momentOf = ({ timestamp }: TrackParams): Date => new Date(timestamp ?? Date.now());
+
 // The six methods
 
 const when = new Date();

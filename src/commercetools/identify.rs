@@ -195,7 +195,9 @@ mod tests {
             assert_eq!(call(&customer, user_id, &json!({}))["userId"], expected);
             assert_eq!(call(&json!({ "firstName": "Ann" }), user_id, &json!({})), Value::Null);
         }
-        assert_eq!(call(&json!({ "email": " \t\u{a0}" }), UserId::Email, &json!({})), Value::Null);
+        for blank in [" \t\u{a0}", "\u{200b}", " \u{feff}\u{2060} ", "\u{85}"] {
+            assert_eq!(call(&json!({ "email": blank }), UserId::Email, &json!({})), Value::Null, "{blank:?}");
+        }
     }
 
     #[test]

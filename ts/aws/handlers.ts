@@ -1,8 +1,15 @@
 /** Lambda functions that take notifications of Commercetools. */
 import { AnalyticsError, invalidOption, type ErrorCode } from '../errors.js';
+import { requireKnown } from '../known-options.js';
 import type { LambdaContext, SnsEvent, SqsBatchResponse, SqsEvent, SqsRecord } from './events.js';
 import type { RecordsReport } from './metrics.js';
-import { RecordReceiver, type HandlerOptions, type RecordResult } from './record-receiver.js';
+import {
+  HANDLER,
+  HANDLER_OPTIONS,
+  RecordReceiver,
+  type HandlerOptions,
+  type RecordResult,
+} from './record-receiver.js';
 
 /** A function that SNS invokes. */
 export type SnsHandler = (event: SnsEvent, context?: LambdaContext) => Promise<RecordsReport>;
@@ -27,8 +34,9 @@ export interface SqsHandlerOptions extends HandlerOptions {
  *
  * @throws AnalyticsError `ERR_OPTION_INVALID`
  */
-export function createHandler(options: HandlerOptions = {}): SnsHandler {
-  const receiver = new RecordReceiver(options);
+export function createHandler(options?: HandlerOptions): SnsHandler {
+  requireKnown(options, HANDLER_OPTIONS, HANDLER);
+  const receiver = new RecordReceiver(options ?? {});
   return async (event, context) => {
     const results = await receiver.receive(recordsOf(event), context);
     const report = receiver.report(results);
@@ -45,12 +53,13 @@ export function createHandler(options: HandlerOptions = {}): SnsHandler {
  *
  * @throws AnalyticsError `ERR_OPTION_INVALID`
  */
-export function createSqsHandler(options: SqsHandlerOptions = {}): SqsHandler {
-  const poison = options.poison ?? (process.env['SEGMENT_POISON_RECORDS'] || 'acknowledge');
+export function createSqsHandler(options?: SqsHandlerOptions): SqsHandler {
+  requireKnown(options, [...HANDLER_OPTIONS, 'poison'], HANDLER);
+  const poison = options?.poison ?? (process.env['SEGMENT_POISON_RECORDS'] || 'acknowledge');
   if (poison !== 'acknowledge' && poison !== 'dead-letter') {
     throw invalidOption('poison', "'acknowledge' or 'dead-letter'");
   }
-  const receiver = new RecordReceiver(options);
+  const receiver = new RecordReceiver(options ?? {});
   const isToRepeat = (result: RecordResult) =>
     isRetryable(result) || (poison === 'dead-letter' && result.outcomes.some(isPoison));
   return async (event, context) => {

@@ -1,14 +1,22 @@
 /** What both kinds of function share: a client that outlives invocations, and the way of one record. */
 import { settingsFromEnvironment, type AnalyticsSettings } from '../options.js';
-import { createSegmentClient, inTime } from '../commercetools/client.js';
+import {
+  CLIENT_OPTIONS,
+  createSegmentClient,
+  inTime,
+  keyAdvice,
+  settingAdvice,
+} from '../commercetools/client.js';
 import { engineClientOf } from '../commercetools/integration.js';
 import { failed, tell } from '../commercetools/outcomes.js';
 import {
   NotificationReceiver,
+  RECEIVER_OPTIONS,
   type NotificationOrigin,
   type ReceiverOptions,
 } from '../commercetools/receiver.js';
 import type { NotificationOutcome, SegmentClient, SegmentClientLike } from '../commercetools/types.js';
+import { optionNames, requireKnown, type OptionsPlace } from '../known-options.js';
 import { logTo, type Log, type LoggerLike } from '../logger.js';
 import type { LambdaContext } from './events.js';
 import { publish, reportOf, type MetricsLike, type RecordsReport } from './metrics.js';
@@ -44,6 +52,20 @@ export interface HandlerOptions extends ReceiverOptions {
   readonly maxIdle?: number | undefined;
 }
 
+/** The names of a function's options. */
+export const HANDLER_OPTIONS = [
+  ...RECEIVER_OPTIONS,
+  ...optionNames<Omit<HandlerOptions, keyof ReceiverOptions>>({
+    writeKey: true,
+    settings: true,
+    metrics: true,
+    reserve: true,
+    maxIdle: true,
+  }),
+];
+/** What is said of other names. */
+export const HANDLER: OptionsPlace = { advice: settingAdvice('the client: { settings: { ... } }') };
+
 /** A record, and what became of the messages in it: most have one. */
 export interface RecordResult {
   readonly record: unknown;
@@ -69,6 +91,7 @@ const CONSOLE: LoggerLike = {
 /** Identifies the customers in records, with a client that is kept from invocation to invocation. */
 export class RecordReceiver {
   readonly #options: HandlerOptions;
+  readonly #receiverOptions: Omit<ReceiverOptions, 'client'>;
   readonly #writeKey: WriteKey;
   readonly #standstill: Standstill;
   readonly #reserve: number;
@@ -79,13 +102,16 @@ export class RecordReceiver {
   constructor(options: HandlerOptions) {
     const { client, logger = CONSOLE, writeKey, maxIdle, reserve } = options;
     const userId = options.userId ?? (process.env['SEGMENT_USER_ID'] as 'email' | undefined);
+    const { settings, resolveCustomer, mapTraits } = options;
+    requireKnown(settings, CLIENT_OPTIONS, { path: 'settings', advice: keyAdvice });
     this.#options = { ...options, logger, userId: userId || undefined };
+    this.#receiverOptions = { resolveCustomer, mapTraits, logger, userId: this.#options.userId };
     this.#log = logTo(logger, 'info');
     this.#writeKey = new WriteKey(writeKey, this.#log);
     this.#standstill = new Standstill(maxIdle);
     this.#reserve = reserveOf(reserve);
     // What is wrong with the options shows when the function is loaded.
-    const receiver = new NotificationReceiver(this.#options);
+    const receiver = new NotificationReceiver({ ...this.#receiverOptions, client });
     if (client !== undefined) this.#session = { client, receiver };
     // Before the first event Lambda gives a function more CPU than later: time to read the key and load the engine.
     else this.#current().catch(() => {});
@@ -158,7 +184,11 @@ export class RecordReceiver {
     );
     const client = createSegmentClient(writeKey, environment);
     const former = this.#session?.client;
-    this.#session = { writeKey, client, receiver: new NotificationReceiver({ ...this.#options, client }) };
+    this.#session = {
+      writeKey,
+      client,
+      receiver: new NotificationReceiver({ ...this.#receiverOptions, client }),
+    };
     if (former !== undefined) (former as SegmentClient).closeAndFlush().catch(() => {});
     return this.#session;
   }

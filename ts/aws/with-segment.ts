@@ -1,6 +1,8 @@
 /** Any Lambda function: what it tracks is delivered before it is stopped. */
 import { Analytics } from '../analytics.js';
 import { invalidOption } from '../errors.js';
+import { optionNames, requireKnown } from '../known-options.js';
+import { settingAdvice } from '../commercetools/client.js';
 import { logTo, type LoggerLike } from '../logger.js';
 import type { LambdaContext } from './events.js';
 import { Standstill } from './standstill.js';
@@ -26,6 +28,8 @@ export interface WithSegmentOptions {
   readonly logger?: LoggerLike | undefined;
 }
 
+const OPTIONS = optionNames<WithSegmentOptions>({ client: true, reserve: true, maxIdle: true, logger: true });
+
 export const RESERVE_MS = 500;
 
 /**
@@ -42,7 +46,8 @@ export function withSegment<Event, Context extends LambdaContext, Result>(
   if (typeof handler !== 'function' || handler.length > 2) {
     throw invalidOption('handler', 'an async function of (event, context), without a callback');
   }
-  const clients = clientsOf(options.client);
+  requireKnown(options, OPTIONS, { advice: settingAdvice('new Analytics(), for client') });
+  const clients = clientsOf(options?.client);
   const reserve = reserveOf(options.reserve);
   const standstill = new Standstill(options.maxIdle);
   const log = options.logger === undefined ? undefined : logTo(options.logger, 'info');

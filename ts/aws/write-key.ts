@@ -2,8 +2,10 @@
 import type * as SecretsManager from '@aws-sdk/client-secrets-manager';
 import type * as SystemsManager from '@aws-sdk/client-ssm';
 
+import { isBlank } from '../blank.js';
 import { AnalyticsError, invalidOption } from '../errors.js';
 import type { Log } from '../logger.js';
+import { BLANK_WRITE_KEY, writeKeyOf } from '../options.js';
 
 /** The write key, or how to get it. */
 export type WriteKeySource = string | (() => Promise<string> | string);
@@ -30,6 +32,8 @@ export class WriteKey {
     if (source !== undefined && typeof source !== 'string' && typeof source !== 'function') {
       throw invalidOption('writeKey', 'a string, or a function that resolves to one');
     }
+    // What is wrong with a key that is written down shows when the function is loaded.
+    if (typeof source === 'string' && !isBlank(source)) writeKeyOf(source);
     this.#get = typeof source === 'function' ? source : () => source ?? fromEnvironment(env);
     this.#log = log;
   }
@@ -44,10 +48,7 @@ export class WriteKey {
 
   async #ask(): Promise<string> {
     try {
-      const key = await this.#get();
-      if (typeof key !== 'string' || key.trim() === '')
-        throw missing('Write key cannot be empty or whitespace only');
-      this.#known = key;
+      this.#known = writeKeyOf(await this.#get(), BLANK_WRITE_KEY);
     } catch (error) {
       if (this.#known === undefined) throw error;
       // The key that is known is likely to be right still.
@@ -90,7 +91,7 @@ async function fromSecret(id: string, field: string | undefined): Promise<string
   const client = new SecretsManagerClient({ requestHandler: REQUEST_HANDLER });
   try {
     const { SecretString: text = '' } = await client.send(new GetSecretValueCommand({ SecretId: id }));
-    return (field ? memberOf(text, field) : text).trim();
+    return field ? memberOf(text, field) : text;
   } finally {
     client.destroy();
   }
@@ -101,7 +102,7 @@ async function fromParameter(name: string): Promise<string> {
   const client = new SSMClient({ requestHandler: REQUEST_HANDLER });
   try {
     const { Parameter } = await client.send(new GetParameterCommand({ Name: name, WithDecryption: true }));
-    return (Parameter?.Value ?? '').trim();
+    return Parameter?.Value ?? '';
   } finally {
     client.destroy();
   }

@@ -1,5 +1,6 @@
 /** What may be asked of the plugin. */
 import { invalidOption } from '../errors.js';
+import { optionNames, requireKnown } from '../known-options.js';
 import { knownPlatforms, platformsHere } from './platforms.js';
 
 export interface SegmentBundlerOptions {
@@ -25,25 +26,24 @@ export interface Settings {
   readonly addons: Readonly<Record<string, string>>;
 }
 
-const OPTIONS = ['mode', 'platforms', 'addons'];
+const OPTIONS = optionNames<SegmentBundlerOptions>({ mode: true, platforms: true, addons: true });
 
 /** @throws AnalyticsError `ERR_OPTION_INVALID` for what can't be meant */
-export function settingsOf(options: SegmentBundlerOptions = {}): Settings {
-  const unknown = Object.keys(options).find((name) => !OPTIONS.includes(name));
-  if (unknown !== undefined) throw invalidOption(unknown, `left out: there are only ${OPTIONS.join(', ')}`);
-  const { mode = 'external', platforms, addons } = options;
+export function settingsOf(options?: SegmentBundlerOptions): Settings {
+  requireKnown(options, OPTIONS);
+  const { mode = 'external', platforms, addons } = options ?? {};
   if (mode !== 'external' && mode !== 'copy') throw invalidOption('mode', "'external' or 'copy'");
   if (mode === 'external') {
     if (platforms !== undefined) throw invalidOption('platforms', "left out without mode 'copy'");
     if (addons !== undefined) throw invalidOption('addons', "left out without mode 'copy'");
   }
   if (platforms?.length === 0) throw invalidOption('platforms', 'left out, or name one');
-  requireKnown('platforms', platforms ?? []);
-  requireKnown('addons', Object.keys(addons ?? {}));
+  requirePlatforms('platforms', platforms ?? []);
+  requirePlatforms('addons', Object.keys(addons ?? {}));
   return { mode, wanted: platforms?.map((name) => [name]) ?? [platformsHere()], addons: addons ?? {} };
 }
 
-function requireKnown(option: string, platforms: readonly string[]): void {
+function requirePlatforms(option: string, platforms: readonly string[]): void {
   const known = knownPlatforms();
   if (platforms.every((name) => known.includes(name))) return;
   throw invalidOption(option, `some of ${known.join(', ')}`);

@@ -4,7 +4,7 @@ import { parseArgs } from 'node:util';
 import { COMMANDS, topicOf, type Topic } from './commands.js';
 import { DIGEST } from './environment.js';
 import { UsageError } from './failure.js';
-import { nearest } from './nearest.js';
+import { nearest } from '../nearest.js';
 import type { Settings } from './settings.js';
 
 /** What to do. */

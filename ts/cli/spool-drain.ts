@@ -57,8 +57,9 @@ function clientSettings(directory: string): AnalyticsSettings {
     resolveSettings(settings);
     return settings;
   } catch (error) {
-    const field = error instanceof AnalyticsError ? error.field : undefined;
-    if (field === 'writeKey') throw new CommandError('Set SEGMENT_WRITE_KEY to the write key of the source.');
+    const { field, code } = error instanceof AnalyticsError ? error : {};
+    if (code === 'ERR_WRITE_KEY_MISSING')
+      throw new CommandError('Set SEGMENT_WRITE_KEY to the write key of the source.');
     const variable = VARIABLES[field ?? ''];
     throw new CommandError(
       `${messageOf(error)}${variable === undefined ? '' : ` It is set in ${variable}.`}`,
@@ -66,7 +67,11 @@ function clientSettings(directory: string): AnalyticsSettings {
   }
 }
 
-const VARIABLES: Record<string, string> = { host: 'SEGMENT_HOST', region: 'SEGMENT_REGION' };
+const VARIABLES: Record<string, string> = {
+  host: 'SEGMENT_HOST',
+  region: 'SEGMENT_REGION',
+  writeKey: 'SEGMENT_WRITE_KEY',
+};
 
 function isDisabled(text = ''): boolean {
   return !['', 'false', '0', 'no', 'off'].includes(text.toLowerCase());

@@ -5,7 +5,8 @@ import { Analytics } from '../analytics.js';
 import { bindMembers } from '../bound.js';
 import { deferred } from '../deferred.js';
 import { AnalyticsError, invalidOption } from '../errors.js';
-import type { AnalyticsSettings } from '../options.js';
+import { requireKnown, type OptionsPlace } from '../known-options.js';
+import { BLANK_WRITE_KEY, SETTINGS, writeKeyOf, type AnalyticsSettings } from '../options.js';
 import type { UserTraits } from '../params.js';
 import type { SegmentClient, SegmentIdentifyPayload } from './types.js';
 
@@ -26,6 +27,22 @@ const MAX_SHARED = 100;
 export interface SegmentClientOptions extends Omit<AnalyticsSettings, 'writeKey'> {
   /** Milliseconds after which a caller is told `Network timeout`, while delivery goes on. @default 12000 */
   callTimeout?: number | undefined;
+}
+
+/** The names of a client's options. */
+export const CLIENT_OPTIONS: readonly string[] = [
+  ...SETTINGS.filter((name) => name !== 'writeKey'),
+  'callTimeout',
+];
+
+/** The key is not among the settings, where two could differ. */
+export function keyAdvice(name: string): string | undefined {
+  return name === 'writeKey' ? 'It is an argument of its own.' : undefined;
+}
+
+/** Settings of a client among the options of something else: what was meant would be lost without a word. */
+export function settingAdvice(where: string): NonNullable<OptionsPlace['advice']> {
+  return (name) => (CLIENT_OPTIONS.includes(name) ? `It is an option of ${where}.` : undefined);
 }
 
 /** What the environment says. */
@@ -62,16 +79,17 @@ let sharedClients: readonly SharedClient[] = [];
  * A client for the write key. The same one for the same key and options, until it is closed: connections and batches
  * are shared by all callers.
  *
- * @throws AnalyticsError `ERR_WRITE_KEY_MISSING`: `Write key cannot be empty or whitespace only`
+ * @throws AnalyticsError `ERR_WRITE_KEY_MISSING`: `Write key cannot be empty or whitespace only`; `ERR_OPTION_INVALID`
  */
-export function createSegmentClient(writeKey: string, options: SegmentClientOptions = {}): SegmentClient {
-  const given = withoutEmpty(options);
-  return shared(writeKey, given, () => {
+export function createSegmentClient(writeKey: string, options?: SegmentClientOptions): SegmentClient {
+  requireKnown(options, CLIENT_OPTIONS, { advice: keyAdvice });
+  const key = writeKeyOf(typeof writeKey === 'string' ? writeKey : undefined, BLANK_WRITE_KEY);
+  const given = withoutEmpty(options ?? {});
+  return shared(key, given, () => {
     const { callTimeout, ...settings } = given;
-    if (typeof writeKey !== 'string' || writeKey.trim() === '') throw emptyWriteKey();
     requireTimeout(callTimeout);
     return new EngineSegmentClient(
-      new Analytics({ ...defaultsFor(settings.spool), ...settings, writeKey }),
+      new Analytics({ ...defaultsFor(settings.spool), ...settings, writeKey: key }),
       callTimeout,
     );
   });
@@ -128,11 +146,6 @@ function requireTimeout(callTimeout: unknown): void {
   if (!isTimeout) {
     throw invalidOption('callTimeout', `a number of milliseconds from 1 to ${LONGEST_TIMER_MS}`);
   }
-}
-
-function emptyWriteKey(): AnalyticsError {
-  const text = 'Write key cannot be empty or whitespace only';
-  return new AnalyticsError('ERR_WRITE_KEY_MISSING', text, { field: 'writeKey' });
 }
 
 /** What is on disk survives the caller, and is nobody's but the client's to send again. */

@@ -2,6 +2,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 
 import { Analytics } from '../analytics.js';
+import { isBlank } from '../blank.js';
 import { deferred, type Deferred } from '../deferred.js';
 import { AnalyticsError, invalidOption } from '../errors.js';
 import { EngineSegmentClient, getSegmentClientFromEnvironment, inTime } from './client.js';
@@ -53,7 +54,7 @@ export async function sendCustomerToSegmentWithClient(
  */
 export async function identifyCustomer(
   customer: CommercetoolsCustomer,
-  options: TransformOptions = {},
+  options?: TransformOptions,
 ): Promise<void> {
   const payload = transformCustomerToSegment(customer, options);
   await identifyWith(getSegmentClientFromEnvironment(), payload);
@@ -184,7 +185,7 @@ function requirePayload(payload: unknown): void {
   if (!hasTraits || hasOddId) {
     throw new AnalyticsError('ERR_VALIDATION', 'Invalid payload: it must be { userId, traits }.');
   }
-  if (typeof userId !== 'string' || userId.trim() === '') throw emptyUserId();
+  if (typeof userId !== 'string' || isBlank(userId)) throw emptyUserId();
 }
 
 const UNKNOWN = 'Unknown error';

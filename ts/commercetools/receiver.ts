@@ -2,8 +2,9 @@
 import { bindMembers } from '../bound.js';
 import { AnalyticsError, invalidOption } from '../errors.js';
 import { logTo, type Log, type LoggerLike } from '../logger.js';
+import { optionNames, requireKnown, type OptionsPlace } from '../known-options.js';
 import { identifyNotification } from '../native.js';
-import { getSegmentClientFromEnvironment, type EngineSegmentClient } from './client.js';
+import { getSegmentClientFromEnvironment, settingAdvice, type EngineSegmentClient } from './client.js';
 import { NotificationCounters, type NotificationStats } from './counters.js';
 import { engineClientOf, identifyWith } from './integration.js';
 import { parseNotification, textOf } from './notification.js';
@@ -38,6 +39,18 @@ export interface ReceiverOptions extends TransformOptions {
   readonly logger?: LoggerLike | undefined;
 }
 
+/** The names of a receiver's options. */
+export const RECEIVER_OPTIONS = optionNames<ReceiverOptions>({
+  client: true,
+  resolveCustomer: true,
+  logger: true,
+  userId: true,
+  mapTraits: true,
+});
+const RECEIVER: OptionsPlace = {
+  advice: settingAdvice('createSegmentClient(writeKey, options), for client'),
+};
+
 /** What is known of a notification beside its content. */
 export interface NotificationOrigin {
   /** The `messageId` of one that has none of its own (the simplified payload): the same at every delivery. */
@@ -58,8 +71,10 @@ export class NotificationReceiver {
   readonly #field: number | undefined;
 
   /** @throws AnalyticsError `ERR_OPTION_INVALID` */
-  constructor(options: ReceiverOptions = {}) {
+  constructor(given?: ReceiverOptions) {
     bindMembers(this, NotificationReceiver.prototype);
+    requireKnown(given, RECEIVER_OPTIONS, RECEIVER);
+    const options = given ?? {};
     const { userId = 'email', mapTraits, resolveCustomer, logger } = options;
     for (const [name, hook] of Object.entries({ mapTraits, resolveCustomer })) {
       if (hook !== undefined && typeof hook !== 'function') throw invalidOption(name, 'a function');
@@ -186,7 +201,8 @@ export class NotificationReceiver {
     about: NotificationFacts,
   ): SegmentIdentifyPayload | NotificationOutcome {
     try {
-      return transformCustomerToSegment(customer, this.#options, about);
+      const { userId, mapTraits } = this.#options;
+      return transformCustomerToSegment(customer, { userId, mapTraits }, about);
     } catch (error) {
       if (!(error instanceof AnalyticsError) || error.field !== 'userId') throw error;
       return { outcome: 'invalid', reason: 'missing-user-id' };

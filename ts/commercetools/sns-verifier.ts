@@ -6,6 +6,7 @@ import { createHash, verify, type X509Certificate } from 'node:crypto';
 
 import { bindMembers } from '../bound.js';
 import { invalidOption } from '../errors.js';
+import { optionNames, requireKnown } from '../known-options.js';
 import { authoritiesOf, issuedByTrusted, isValidAt, type FetchBytes } from './certificates.js';
 
 /** What SNS posts. */
@@ -55,6 +56,15 @@ export interface SnsVerifierOptions {
   readonly now?: (() => number) | undefined;
 }
 
+const OPTIONS = optionNames<SnsVerifierOptions>({
+  topicArns: true,
+  signatureVersions: true,
+  maxAge: true,
+  maxRemembered: true,
+  certificateAuthorities: true,
+  fetchBytes: true,
+  now: true,
+});
 const TOPIC_ARN = /^arn:aws[a-z-]*:sns:[a-z0-9-]+:[^\s:]+:[^\s:]+$/;
 /** As SNS writes it, and nothing more: its answer to a query may have text of the asker's in it. */
 const CERTIFICATE_URL =
@@ -109,6 +119,7 @@ export class SnsVerifier {
     if (!isListOf(topicArns, (arn) => TOPIC_ARN.test(arn))) {
       throw invalidOption('topicArns', 'a list of the ARNs of your topics');
     }
+    requireKnown(options, OPTIONS);
     if (!isListOf(signatureVersions, (version) => Object.hasOwn(HASHES, version))) {
       throw invalidOption('signatureVersions', "['2'], or ['1', '2']");
     }

@@ -1,5 +1,6 @@
 /** From a customer to the parameters of an identify call. */
 import { AnalyticsError } from '../errors.js';
+import { optionNames, requireKnown } from '../known-options.js';
 import { identifyCustomer } from '../native.js';
 import type { UserTraits } from '../params.js';
 import { textOf } from './notification.js';
@@ -14,18 +15,21 @@ import type {
 /** The fields that may be the user's id, in the order of their numbers at the border. */
 const FIELDS = ['email', 'customerId', 'customerNumber', 'externalId'] as const;
 
+const OPTIONS = optionNames<TransformOptions>({ userId: true, mapTraits: true });
+
 /**
  * The user's id and the traits `email`, `firstName`, `lastName`, `name` and `address` (default shipping, default billing
  * or first). Blank ones are left out.
  *
- * @throws AnalyticsError `ERR_VALIDATION` when the customer has no such id: `userId cannot be empty`
+ * @throws AnalyticsError `ERR_VALIDATION` when the customer has no such id: `userId cannot be empty`; `ERR_OPTION_INVALID`
  */
 export function transformCustomerToSegment(
   customer: CommercetoolsCustomer,
-  options: TransformOptions = {},
+  options?: TransformOptions,
   about: NotificationFacts = {},
 ): SegmentIdentifyPayload {
-  const { userId: strategy = 'email', mapTraits } = options;
+  requireKnown(options, OPTIONS);
+  const { userId: strategy = 'email', mapTraits } = options ?? {};
   const chosen = typeof strategy === 'function' ? withChosenId(customer, strategy) : customer;
   const number = fieldNumber(typeof strategy === 'function' ? 'externalId' : strategy);
   const text = identifyCustomer(textOf(chosen) ?? '', JSON.stringify(about), number);

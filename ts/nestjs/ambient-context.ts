@@ -1,6 +1,7 @@
 /** What is known of a call beside its parameters: whose request it belongs to, and where that came from. */
 import { AsyncLocalStorage } from 'node:async_hooks';
 
+import { isBlank } from '../blank.js';
 import type { ExtraContext, MethodParams, SegmentEventType } from '../params.js';
 
 /** Added to calls that do not say it themselves. */
@@ -59,7 +60,7 @@ export function checked(values: unknown): AmbientContext {
 /** An id, as text. */
 export function idOf(value: unknown): string | undefined {
   if (typeof value === 'number' && Number.isFinite(value)) return String(value);
-  if (typeof value === 'string' && value !== '') return value;
+  if (typeof value === 'string' && !isBlank(value)) return value;
   hush(value);
   return undefined;
 }

@@ -1,5 +1,7 @@
 /** For Terminus: whether this client gets rid of its events. */
 import { bindMembers } from '../bound.js';
+import { invalidOption } from '../errors.js';
+import { optionNames, requireKnown } from '../known-options.js';
 import type { Stats } from '../report.js';
 import type { SegmentService } from './service.js';
 
@@ -12,6 +14,12 @@ export interface HealthThresholds {
   /** Milliseconds since the last success, while events wait. @default Infinity */
   maxLastSuccessAge?: number | undefined;
 }
+
+const THRESHOLDS = optionNames<HealthThresholds>({
+  maxQueueFill: true,
+  maxConsecutiveFailures: true,
+  maxLastSuccessAge: true,
+});
 
 /** What the client's entry in the health check says. */
 export interface SegmentHealth {
@@ -43,6 +51,7 @@ export class SegmentHealthIndicator {
     key: Key = 'segment' as Key,
     thresholds: HealthThresholds = {},
   ): Promise<Record<Key, SegmentHealth>> {
+    checkThresholds(thresholds);
     const health = this.#health(thresholds);
     const result = { [key]: health } as Record<Key, SegmentHealth>;
     if (health.status === 'down') await throwForTerminus10(result);
@@ -76,6 +85,15 @@ export class SegmentHealthIndicator {
       consecutiveFailures,
       lastSuccessAgeMs,
     };
+  }
+}
+
+/** With a threshold that nobody reads, a client that is down would count as up. */
+function checkThresholds(thresholds: HealthThresholds): void {
+  requireKnown(thresholds, THRESHOLDS);
+  for (const [name, value] of Object.entries(thresholds) as [string, unknown][]) {
+    const isNumber = typeof value === 'number' && !Number.isNaN(value);
+    if (value !== undefined && !isNumber) throw invalidOption(name, 'a number');
   }
 }
 

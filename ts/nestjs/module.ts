@@ -14,9 +14,17 @@ import { HttpAdapterHost, ModulesContainer } from '@nestjs/core';
 
 import { bindMembers } from '../bound.js';
 import { invalidOption } from '../errors.js';
+import { requireKnown, type OptionsPlace } from '../known-options.js';
 import { SegmentHealthIndicator } from './health.js';
-import { setUpClient, type SegmentModuleExtras, type SegmentModuleOptions } from './options.js';
-import type { HttpRequest, RequestContextOptions } from './request-context.js';
+import { ASYNC_MODULE_OPTIONS } from './async-options.js';
+import {
+  EXTRAS,
+  isOfClient,
+  setUpClient,
+  type SegmentModuleExtras,
+  type SegmentModuleOptions,
+} from './options.js';
+import { checkRequestContext, type HttpRequest, type RequestContextOptions } from './request-context.js';
 import { SegmentContextMiddleware } from './request-scope.js';
 import { SegmentService } from './service.js';
 import { getSegmentToken } from './tokens.js';
@@ -49,6 +57,11 @@ const ConfigurableModuleClass: ConfigurableModuleCls<
   'createSegmentOptions',
   SegmentModuleExtras
 > = built.ConfigurableModuleClass;
+
+const ASYNC_OPTIONS = [...ASYNC_MODULE_OPTIONS, ...EXTRAS];
+const ASYNC_PLACE: OptionsPlace = {
+  advice: (name) => (isOfClient(name) ? 'It is one of those that useFactory returns.' : undefined),
+};
 
 /** The same, with the name that a further client needs. */
 export type Named<Options> = Options & { name: string };
@@ -85,9 +98,11 @@ export class SegmentModule extends ConfigurableModuleClass implements NestModule
   static override forRootAsync(
     options: SegmentModuleAsyncOptions | readonly SegmentModuleAsyncOptions[],
   ): DynamicModule {
-    return isList(options)
-      ? together(options.map((one) => super.forRootAsync(one)))
-      : super.forRootAsync(options);
+    const make = (one: SegmentModuleAsyncOptions) => {
+      requireKnown(one, ASYNC_OPTIONS, ASYNC_PLACE);
+      return super.forRootAsync(one);
+    };
+    return isList(options) ? together(options.map(make)) : make(options);
   }
 
   /** A further client, injected with `@InjectSegment(name)`. */
@@ -99,7 +114,7 @@ export class SegmentModule extends ConfigurableModuleClass implements NestModule
   /** A further client whose options come from a factory. */
   static registerClientAsync(options: Named<SegmentModuleAsyncOptions>): DynamicModule {
     requireName(options.name ?? '');
-    return super.forRootAsync(options);
+    return this.forRootAsync(options);
   }
 
   /** Nest calls it before it makes the routes; it begins the scope of requests where `requestContext` asks for that. */
@@ -177,6 +192,8 @@ const healthIndicator: Provider = {
 };
 
 function scopeProviders(requestContext: SegmentModuleExtras['requestContext']): Provider[] {
-  if (requestContext === undefined || requestContext === false) return [];
-  return [{ provide: REQUEST_CONTEXT, useValue: requestContext === true ? {} : requestContext }];
+  if (requestContext === undefined || requestContext === null || requestContext === false) return [];
+  const options = requestContext === true ? {} : requestContext;
+  checkRequestContext(options);
+  return [{ provide: REQUEST_CONTEXT, useValue: options }];
 }

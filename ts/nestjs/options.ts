@@ -5,7 +5,9 @@ import type { Provider } from '@nestjs/common';
 
 import { Analytics } from '../analytics.js';
 import { AnalyticsError, invalidOption } from '../errors.js';
+import { optionNames, requireKnown, type OptionsPlace } from '../known-options.js';
 import {
+  SETTINGS,
   settingsFromEnvironment,
   withoutEmpty,
   type AnalyticsSettings,
@@ -46,6 +48,28 @@ export interface SegmentModuleExtras {
   extraProviders?: Provider[] | undefined;
 }
 
+const OWN_OPTIONS = optionNames<Omit<SegmentModuleOptions, keyof SettingsOverrides>>({
+  enabled: true,
+  dryRun: true,
+  shutdownTimeout: true,
+  contextProvider: true,
+});
+/** The names of options that shape the module. */
+export const EXTRAS = optionNames<SegmentModuleExtras>({
+  isGlobal: true,
+  name: true,
+  requestContext: true,
+  extraProviders: true,
+});
+const OPTIONS = [...SETTINGS, ...OWN_OPTIONS];
+/** Whether it is an option of the client, and not of the module. */
+export const isOfClient = (name: string): boolean => OPTIONS.includes(name);
+/** What a factory gives comes too late to shape the module. */
+const OPTIONS_PLACE: OptionsPlace = {
+  advice: (name) =>
+    EXTRAS.includes(name) ? 'It stands beside useFactory, not in what that returns.' : undefined,
+};
+
 /** For `useClass` and `useExisting`. */
 export interface SegmentOptionsFactory {
   createSegmentOptions(): SegmentModuleOptions | Promise<SegmentModuleOptions>;
@@ -57,6 +81,7 @@ export function setUpClient(
   name = DEFAULT_CLIENT,
   makeClient = (settings: AnalyticsSettings) => new Analytics(settings),
 ): ServiceSetup {
+  requireKnown(options, OPTIONS, OPTIONS_PLACE);
   const given: SegmentModuleOptions = withoutEmpty(options ?? {});
   const { enabled, dryRun, shutdownTimeout, contextProvider, logger, ...settings } = given;
   requireSwitch('enabled', enabled);

@@ -1,6 +1,8 @@
 /** From an HTTP request to what its calls have in common. */
 import type { IncomingHttpHeaders } from 'node:http';
 
+import { invalidOption } from '../errors.js';
+import { optionNames, requireKnown } from '../known-options.js';
 import type { ExtraContext } from '../params.js';
 import { contextOf, idOf, type AmbientContext, type Scope } from './ambient-context.js';
 
@@ -27,6 +29,29 @@ export interface RequestContextOptions {
   context?(request: HttpRequest): ExtraContext | undefined;
   /** Facts to leave out, for example `['ip']`. @default [] */
   exclude?: readonly RequestFact[] | undefined;
+}
+
+const OPTIONS = optionNames<RequestContextOptions>({
+  userId: true,
+  anonymousId: true,
+  context: true,
+  exclude: true,
+});
+const PATH = 'requestContext';
+
+/** @throws AnalyticsError `ERR_OPTION_INVALID`: what is not left out by mistake may be what nobody may know */
+export function checkRequestContext(options: unknown): void {
+  if (typeof options !== 'object') throw invalidOption(PATH, 'true, false or an object');
+  requireKnown(options, OPTIONS, { path: PATH });
+  const { exclude, ...resolvers } = Object(options) as Readonly<Record<string, unknown>>;
+  for (const [name, resolver] of Object.entries(resolvers)) {
+    if (resolver !== undefined && resolver !== null && typeof resolver !== 'function')
+      throw invalidOption(`${PATH}.${name}`, 'a function of the request');
+  }
+  const facts: readonly unknown[] = REQUEST_FACTS;
+  const isList = Array.isArray(exclude) && exclude.every((fact) => facts.includes(fact));
+  if (exclude !== undefined && exclude !== null && !isList)
+    throw invalidOption(`${PATH}.exclude`, `a list of some of ${REQUEST_FACTS.join(', ')}`);
 }
 
 /** What the adapters add. */

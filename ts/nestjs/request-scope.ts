@@ -4,13 +4,20 @@ import { Observable } from 'rxjs';
 
 import { bindMembers } from '../bound.js';
 import { runWithin } from './ambient-context.js';
-import { RequestScope, type HttpRequest, type RequestContextOptions } from './request-context.js';
+import {
+  checkRequestContext,
+  RequestScope,
+  type HttpRequest,
+  type RequestContextOptions,
+} from './request-context.js';
 
 /** Calls in guards, pipes, interceptors, handlers and filters get the request's context. */
 export class SegmentContextMiddleware implements NestMiddleware {
   readonly #options: RequestContextOptions;
 
+  /** @throws AnalyticsError `ERR_OPTION_INVALID` */
   constructor(options: RequestContextOptions = {}) {
+    checkRequestContext(options);
     this.#options = options;
     bindMembers(this, SegmentContextMiddleware.prototype);
   }
@@ -27,7 +34,9 @@ export class SegmentContextMiddleware implements NestMiddleware {
 export class SegmentContextInterceptor implements NestInterceptor {
   readonly #options: RequestContextOptions;
 
+  /** @throws AnalyticsError `ERR_OPTION_INVALID` */
   constructor(options: RequestContextOptions = {}) {
+    checkRequestContext(options);
     this.#options = options;
     bindMembers(this, SegmentContextInterceptor.prototype);
   }

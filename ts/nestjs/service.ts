@@ -102,7 +102,10 @@ export class SegmentService implements BeforeApplicationShutdown, OnApplicationS
     return this.#call('alias', params, callback);
   }
 
-  /** Sends everything accepted before the call and resolves when all of it is settled. Never rejects. */
+  /**
+   * Sends everything accepted before the call and resolves when all of it is settled. Rejects for nothing but its
+   * options (`ERR_OPTION_INVALID`).
+   */
   flush(options?: FlushParams): Promise<DeliveryReport> {
     return this.client.flush(options);
   }

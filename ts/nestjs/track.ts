@@ -3,6 +3,8 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 
 import { defer, isObservable, tap, type Observable } from 'rxjs';
 
+import { invalidOption } from '../errors.js';
+import { optionNames, requireKnown } from '../known-options.js';
 import type { EventProperties, ExtraContext, TrackParams } from '../params.js';
 import { hush } from './ambient-context.js';
 import type { SegmentService } from './service.js';
@@ -34,6 +36,18 @@ export interface TrackOptions<Args extends readonly unknown[] = readonly unknown
   client?: string;
 }
 
+const OPTIONS = optionNames<TrackOptions>({
+  properties: true,
+  userId: true,
+  anonymousId: true,
+  context: true,
+  on: true,
+  when: true,
+  client: true,
+});
+const FUNCTIONS = ['userId', 'anonymousId', 'context', 'when'] as const;
+const MOMENTS = ['success', 'failure', 'always'] as const;
+
 type Method = (this: object, ...args: unknown[]) => unknown;
 type Told = (result: unknown, error?: { reason: unknown }) => void;
 
@@ -41,11 +55,14 @@ type Told = (result: unknown, error?: { reason: unknown }) => void;
  * Tracks `event` after each successful call (or failed one, see `on`) of a provider's or controller's method. Promises
  * count when they settle, Observables when they complete, with their last value. Result and error stay as they are,
  * and nothing that goes wrong here reaches the caller.
+ *
+ * @throws AnalyticsError `ERR_OPTION_INVALID`, when the class is defined
  */
 export function Track<Args extends readonly unknown[] = readonly unknown[], Result = unknown>(
   event: string,
   options: TrackOptions<Args, Result> = {},
 ): MethodDecorator {
+  checkOptions(options as TrackOptions);
   return (target, key, descriptor) => {
     // On a property there is none.
     const original: unknown = (descriptor as TypedPropertyDescriptor<unknown> | undefined)?.value;
@@ -63,6 +80,16 @@ export function Track<Args extends readonly unknown[] = readonly unknown[], Resu
     copyIdentity(original, tracked);
     descriptor.value = tracked as never;
   };
+}
+
+function checkOptions(options: TrackOptions): void {
+  requireKnown(options, OPTIONS);
+  for (const name of FUNCTIONS) {
+    const from: unknown = options[name];
+    if (from !== undefined && typeof from !== 'function') throw invalidOption(name, 'a function of the call');
+  }
+  const { on = 'success' } = options;
+  if (!MOMENTS.includes(on)) throw invalidOption('on', MOMENTS.map((moment) => `'${moment}'`).join(', '));
 }
 
 /** Nest injects the client into a property of each instance, whatever its scope. Returns the property's name. */

@@ -6,6 +6,8 @@ import { createServer, type Server } from 'node:http';
 import type { Socket } from 'node:net';
 
 import { bindMembers } from '../bound.js';
+import { invalidOption } from '../errors.js';
+import { optionNames, requireKnown } from '../known-options.js';
 import { failLoudly, serve, type ExchangeContext } from './exchange.js';
 import { FaultSchedule, type Fault } from './faults.js';
 import { Recording } from './recording.js';
@@ -41,6 +43,16 @@ export interface FakeSegmentOptions {
   poison?: (event: RecordedEvent) => boolean;
 }
 
+const OPTIONS = optionNames<FakeSegmentOptions>({
+  port: true,
+  host: true,
+  writeKeys: true,
+  record: true,
+  gzip: true,
+  faults: true,
+  poison: true,
+});
+
 /** A running fake Segment. The arrays it hands out grow in place; `reset()` starts new ones. */
 export interface FakeSegment {
   /** `http://host:port`, without a slash at the end. */
@@ -53,8 +65,8 @@ export interface FakeSegment {
   readonly events: readonly RecordedEvent[];
   /**
    * Events acknowledged with 200 and thrown away, as Segment does silently: no `userId` and no
-   * `anonymousId`, no `groupId` on a group, no `previousId` on an alias, no `event` on a track, no known
-   * `type`, a `messageId` over 100 characters, more than 2,500 events in the batch (then all of it).
+   * `anonymousId`, no `groupId` on a group, no `userId` or `previousId` on an alias, no `event` on a track (blank
+   * is as good as none), no known `type`, a `messageId` over 100 characters, more than 2,500 events in the batch (then all of it).
    */
   readonly rejected: readonly RejectedEvent[];
   /** Events accepted. Counts on with `record: false`, as do all the counters. */
@@ -97,6 +109,8 @@ export interface FakeSegment {
  * Starts a fake Segment; the promise resolves when it accepts connections. Endpoints: `POST /v1/batch`,
  * `/v1/import` and `/v1/{identify,track,page,screen,group,alias}`, `GET /` and `/health`.
  *
+ * Rejects with an `AnalyticsError` `ERR_OPTION_INVALID` for an option that does not exist.
+ *
  * An exception from `poison` or a fault's `when` is answered with 500 and then thrown as an uncaught
  * exception, like one from any event listener.
  *
@@ -106,9 +120,17 @@ export interface FakeSegment {
  * analytics.track({ userId: 'u1', event: 'Signed Up' });
  * await segment.waitForEvents(1); // delivered on the second attempt
  */
-export async function startFakeSegment(options: FakeSegmentOptions = {}): Promise<FakeSegment> {
-  const server = new LoopbackSegment(options);
-  await server.start(options.port ?? 0);
+export async function startFakeSegment(options?: FakeSegmentOptions): Promise<FakeSegment> {
+  requireKnown(options, OPTIONS);
+  const given = options ?? {};
+  const { writeKeys, faults, poison } = given as Readonly<Record<string, unknown>>;
+  if (writeKeys !== undefined && !Array.isArray(writeKeys))
+    throw invalidOption('writeKeys', 'a list of keys');
+  if (faults !== undefined && !Array.isArray(faults)) throw invalidOption('faults', 'a list of faults');
+  if (poison !== undefined && typeof poison !== 'function')
+    throw invalidOption('poison', 'a function of an event');
+  const server = new LoopbackSegment(given);
+  await server.start(given.port ?? 0);
   return server;
 }
 

@@ -3,6 +3,7 @@
  */
 import { STATUS_CODES, validateHeaderName, validateHeaderValue } from 'node:http';
 
+import { optionNames, requireKnown } from '../known-options.js';
 import type { RecordedRequest } from './recording.js';
 
 /**
@@ -58,6 +59,22 @@ export interface Fault {
    */
   when?: (request: RecordedRequest) => boolean;
 }
+
+const MEMBERS = optionNames<Fault>({
+  status: true,
+  headers: true,
+  body: true,
+  retryAfter: true,
+  rateLimitReset: true,
+  delayMs: true,
+  hang: true,
+  reset: true,
+  accept: true,
+  drip: true,
+  redirect: true,
+  times: true,
+  when: true,
+});
 
 /** A response before it is written. Header names are in lower case. */
 export interface Answer {
@@ -147,6 +164,9 @@ const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** Mistakes show where they are made, not as a failed response somewhere later. */
 function validateFault(fault: Fault): void {
+  requireKnown(fault, MEMBERS, { path: 'fault' });
+  requireKnown(fault.drip, ['bytes', 'intervalMs'], { path: 'fault.drip' });
+  requireKnown(fault.redirect, ['status', 'location'], { path: 'fault.redirect' });
   const { status, redirect, delayMs, drip, times, reset } = fault;
   checkRange('status', status, 200, 999, true);
   checkRange('redirect.status', redirect?.status, 300, 399, true);

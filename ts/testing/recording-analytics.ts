@@ -15,6 +15,7 @@ import {
 import type { AnalyticsSettings } from '../options.js';
 import type { SegmentEvent, SegmentEventType } from '../params.js';
 import { VERSION } from '../version.js';
+import { checkWaitOptions } from './recording.js';
 
 /** Keeps events, in memory, under the engine's interface: validation, plugins and callbacks are the real ones. */
 class RecordingEngine implements Engine {
@@ -237,7 +238,9 @@ export class RecordingAnalytics extends Analytics {
   }
 
   /** Resolves once there are at least `count` events. */
-  async waitFor(count: number, { timeoutMs = 10_000 }: WaitOptions = {}): Promise<readonly SegmentEvent[]> {
+  async waitFor(count: number, options: WaitOptions = {}): Promise<readonly SegmentEvent[]> {
+    checkWaitOptions(options);
+    const { timeoutMs = 10_000 } = options;
     if (this.events.length >= count) return this.events;
     const { changed } = this.#recording;
     return new Promise((resolve, reject) => {

@@ -2,6 +2,8 @@
  * What the fake Segment remembers: requests, events, counters, and who waits for them.
  */
 
+import { requireKnown } from '../known-options.js';
+
 /** How a request carried its write key. `bearer` stands for an OAuth token beside a key in the body. */
 export type AuthenticationKind = 'basic' | 'bearer' | 'body' | 'none';
 
@@ -61,6 +63,11 @@ export interface WaitOptions {
   timeoutMs?: number;
 }
 
+/** @throws AnalyticsError `ERR_OPTION_INVALID` */
+export function checkWaitOptions(options: unknown): void {
+  requireKnown(options, ['timeoutMs']);
+}
+
 /** A record while the server still fills it in. */
 export type OpenRecord = { -readonly [Field in keyof RecordedRequest]: RecordedRequest[Field] };
 
@@ -117,11 +124,13 @@ export class Recording {
   }
 
   async waitForEvents(count: number, options: WaitOptions = {}): Promise<readonly RecordedEvent[]> {
+    checkWaitOptions(options);
     await this.#eventWaiters.wait(count, this.eventCount, options.timeoutMs);
     return this.events;
   }
 
   async waitForRequests(count: number, options: WaitOptions = {}): Promise<readonly RecordedRequest[]> {
+    checkWaitOptions(options);
     await this.#requestWaiters.wait(count, this.requestCount, options.timeoutMs);
     return this.requests;
   }

@@ -8,6 +8,7 @@
 import { gunzip } from 'node:zlib';
 import { promisify } from 'node:util';
 
+import { isBlank } from '../blank.js';
 import type { AuthenticationKind, RecordedEvent, RejectedEvent, SortedEvents } from './recording.js';
 
 /** Largest event, in UTF-8 bytes of its JSON ("a limit of 32KB per event in the batch"). */
@@ -273,6 +274,7 @@ function rejectionReason(event: UncheckedEvent): string | undefined {
   }
   if (type === undefined) return 'type is missing';
   if (!isEventType(type)) return 'type is unknown';
+  if (type === 'alias' && !isPresent(event.userId)) return 'userId is missing';
   if (type === 'alias' && !isPresent(event.previousId)) return 'previousId is missing';
   if (type === 'group' && !isPresent(event.groupId)) return 'groupId is missing';
   if (type === 'track' && !isPresent(event.event)) return 'event name is missing';
@@ -286,5 +288,5 @@ function isEventType(type: unknown): type is EventType {
 }
 
 function isPresent(value: unknown): boolean {
-  return typeof value === 'number' || (typeof value === 'string' && value !== '');
+  return typeof value === 'number' || (typeof value === 'string' && !isBlank(value));
 }

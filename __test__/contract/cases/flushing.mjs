@@ -281,6 +281,41 @@ export const cases = [
       },
     },
   },
+  ...[
+    [
+      'a timeout of flush() that is no number',
+      { timeout: '5s' },
+      'timeout',
+      'is up at once: the batches are given up',
+      'nobody means to wait for ever, or not at all',
+      'milliseconds',
+    ],
+    [
+      'an option of flush() that does not exist',
+      { timeoutMs: 5 },
+      'timeoutMs',
+      'ignored',
+      'a slip is found when it is made',
+      'see `field`; listeners and hooks may be given anything but a plain object',
+    ],
+  ].map(([name, options, field, theirs, why, advice]) => ({
+    name,
+    async run(library, t) {
+      const { analytics } = await onSegment(library, t);
+      await assert.rejects(analytics.flush(options), { code: 'ERR_OPTION_INVALID', field });
+    },
+    differs: {
+      kind: DELIBERATE,
+      theirs,
+      ours: 'rejects with `ERR_OPTION_INVALID`; nothing is closed',
+      why,
+      advice,
+      async run(library, t) {
+        const { analytics } = await onSegment(library, t);
+        assert.equal(await analytics.flush(options), undefined);
+      },
+    },
+  })),
   {
     name: 'what is under way when the time of closeAndFlush() is up',
     async run(library, t) {

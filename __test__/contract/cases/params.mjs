@@ -153,12 +153,66 @@ export const cases = [
     },
   },
   {
-    name: 'a timestamp of text is sent as it is',
+    name: 'a timestamp as toISOString() writes it is sent as it is',
     async run(library, t) {
-      const { timestamp } = await sent(library, t, 'track', { ...MINIMAL.track, timestamp: '2020-01-02' });
-      assert.equal(timestamp, '2020-01-02');
+      const timestamp = '2020-01-31T04:05:06.007Z';
+      assert.equal((await sent(library, t, 'track', { ...MINIMAL.track, timestamp })).timestamp, timestamp);
     },
   },
+  ...[
+    ['a timestamp in another form of ISO 8601', '2020-01-02T04:05:06,123456+01', '2020-01-02T03:05:06.123Z'],
+    ['a timestamp in milliseconds', 1_600_000_000_123, '2020-09-13T12:26:40.123Z'],
+    [
+      'a timestamp that writes itself, such as Temporal',
+      { toJSON: () => '2020-01-02' },
+      '2020-01-02T00:00:00.000Z',
+    ],
+  ].map(([name, given, understood]) => ({
+    name,
+    async run(library, t) {
+      const { timestamp } = await sent(library, t, 'track', { ...MINIMAL.track, timestamp: given });
+      assert.equal(timestamp, understood);
+    },
+    differs: {
+      kind: DELIBERATE,
+      theirs: 'sent as it is',
+      ours: 'sent as ISO 8601 with milliseconds, in UTC',
+      why: 'it arrives as what was meant, whatever reads it',
+      advice: 'text without an offset is local time, as for `new Date()`; a date alone is UTC',
+      async run(library, t) {
+        const { timestamp } = await sent(library, t, 'track', { ...MINIMAL.track, timestamp: given });
+        assert.equal(timestamp, given.toJSON?.() ?? given);
+      },
+    },
+  })),
+  ...[
+    [
+      'a timestamp of text that is not ISO 8601',
+      '01/02/2020',
+      /is not ISO 8601/,
+      'send a Date; text of databases needs a T, or an offset',
+    ],
+    ['a timestamp in seconds', 1_600_000_000, /is a number of seconds/, 'times 1000'],
+  ].map(([name, given, text, advice]) => ({
+    name,
+    async run(library, t) {
+      const { analytics } = await onSegment(library, t);
+      const { reason } = await fateOf(analytics, 'track', { ...MINIMAL.track, timestamp: given });
+      assert.deepEqual([reason.code, reason.field], ['ERR_VALIDATION', '.timestamp']);
+      assert.match(reason.message, text);
+    },
+    differs: {
+      kind: DELIBERATE,
+      theirs: 'sent as it is',
+      ours: '`false` and `ERR_VALIDATION`',
+      why: 'everybody reads another moment out of it',
+      advice,
+      async run(library, t) {
+        const { timestamp } = await sent(library, t, 'track', { ...MINIMAL.track, timestamp: given });
+        assert.equal(timestamp, given);
+      },
+    },
+  })),
   {
     name: 'a timestamp that is no date',
     async run(library, t) {

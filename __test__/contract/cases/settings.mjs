@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 
-import { DELIBERATE } from '../libraries.mjs';
+import { DEFECT, DELIBERATE } from '../libraries.mjs';
 import {
   KEY,
   MINIMAL,
@@ -32,6 +32,16 @@ async function urlOf(library, t, settings) {
   const analytics = clientOf(library, t, { httpClient: fetchFn, ...settings });
   assert.equal((await fateOf(analytics)).reason, undefined);
   return calls[0][0];
+}
+
+const NO_KEY = { clientId: 'c', keyId: 'k', clientKey: 'no PEM' };
+
+/** The key that the server is told. */
+async function keyOf(library, t, writeKey) {
+  const { collector, analytics } = await onCollector(library, t, { writeKey });
+  analytics.track(MINIMAL.track);
+  const [{ json }] = await collector.take(1);
+  return json.writeKey;
 }
 
 export const cases = [
@@ -73,6 +83,41 @@ export const cases = [
       why: 'Segment would answer 401 to every batch',
       advice: 'set the key',
       run: (library, t) => taken(library, t, { writeKey: ' ' }),
+    },
+  },
+  {
+    name: 'a writeKey with a line break or blanks around it',
+    run: async (library, t) => assert.equal(await keyOf(library, t, ` ${KEY}\n`), KEY),
+    differs: {
+      kind: DEFECT,
+      theirs: 'sent with them, and refused',
+      ours: 'they are taken off',
+      why: 'keys that come out of a file end with a line break',
+      run: async (library, t) => assert.equal(await keyOf(library, t, ` ${KEY}\n`), ` ${KEY}\n`),
+    },
+  },
+  {
+    name: 'a writeKey with a blank inside',
+    run: (library) => refused(library, { writeKey: 'a b' }, 'writeKey'),
+    differs: {
+      kind: DELIBERATE,
+      theirs: 'taken',
+      ours: 'throws `ERR_OPTION_INVALID`',
+      why: 'Segment would answer 401 to every batch',
+      advice: 'copy the key again',
+      run: (library, t) => taken(library, t, { writeKey: 'a b' }),
+    },
+  },
+  {
+    name: 'an oauthSettings.clientKey that is no key',
+    run: (library) => refused(library, { oauthSettings: NO_KEY }, 'oauthSettings.clientKey'),
+    differs: {
+      kind: DELIBERATE,
+      theirs: 'taken; every event fails later',
+      ours: 'throws `ERR_OPTION_INVALID`',
+      why: 'it can only be a mistake',
+      advice: 'an RSA private key as PEM',
+      run: (library, t) => taken(library, t, { oauthSettings: NO_KEY }),
     },
   },
   {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 
-import { DELIBERATE } from '../libraries.mjs';
-import { METHODS, MINIMAL, clientOf, fateOf, onSegment, thrownBy, turns } from '../stage.mjs';
+import { DEFECT, DELIBERATE } from '../libraries.mjs';
+import { METHODS, MINIMAL, clientOf, fateOf, nextFate, onSegment, sent, thrownBy, turns } from '../stage.mjs';
 
 const IDENTITY = '.userId/anonymousId/previousId/groupId';
 
@@ -74,13 +74,27 @@ const THROWN = [
 
 /** What is wrong and taken all the same. */
 const TAKEN = [
-  ['an empty userId', 'track', { userId: '', event: 'e' }],
-  ['an empty event', 'track', { userId: 'u1', event: '' }],
-  ['an anonymousId that is a number beside a userId', 'track', { userId: 'u1', anonymousId: 5, event: 'e' }],
-  ['alias() without a userId', 'alias', { previousId: 'p1' }],
-  ['alias() without a previousId', 'alias', { userId: 'u1' }],
-  ['group() without a user', 'group', { groupId: 'g1' }],
   ['properties of page() that are text', 'page', { userId: 'u1', properties: 'ab' }],
+  ['an empty userId beside an anonymousId', 'track', { userId: '', anonymousId: 'a1', event: 'e' }],
+  ['an empty name of page()', 'page', { userId: 'u1', name: '' }],
+  ['a callback that is false', 'track', MINIMAL.track, false],
+];
+
+/** What theirs reports as delivered, though Segment throws it away; and the field that ours names. */
+const THROWN_AWAY = [
+  ['a userId of blanks, and no other id', '.userId/anonymousId', 'track', { userId: ' ', event: 'e' }],
+  ['an empty event', '.event', 'track', { userId: 'u1', event: '' }],
+  ['a blank groupId of group(), or none', '.groupId', 'group', { userId: 'u1', groupId: '' }],
+  ['group() without a user', '.userId/anonymousId', 'group', { groupId: 'g1' }],
+  ['alias() without a userId', '.userId', 'alias', { previousId: 'p1' }],
+  ['alias() without a previousId', '.previousId', 'alias', { userId: 'u1' }],
+];
+
+/** Ids beside one that is text: nobody looks at them. */
+const NO_TEXTS = [
+  ['an anonymousId', 'anonymousId', 'track', { userId: 'u1', anonymousId: 5, event: 'e' }],
+  ['a groupId', 'groupId', 'group', { userId: 'u1', groupId: 7 }],
+  ['a previousId', 'previousId', 'alias', { userId: 'u1', previousId: 7 }],
 ];
 
 const disabled = (library, t) => clientOf(library, t, { disable: true });
@@ -90,17 +104,98 @@ export const cases = [
     name: `${name}: ${field} ${problem}`,
     run(library, t) {
       const thrown = thrownBy(() => disabled(library, t)[method](params));
-      assert.deepEqual(thrown, { message: `${field} ${problem}`, field });
+      // Ours says more after it, such as which of the ids it is.
+      const begin = { ...thrown, message: thrown.message.slice(0, `${field} ${problem}`.length) };
+      assert.deepEqual(begin, { message: `${field} ${problem}`, field });
     },
   })),
-  ...TAKEN.map(([name, method, params]) => ({
+  ...TAKEN.map(([name, method, params, callback]) => ({
     name: `taken: ${name}`,
     async run(library, t) {
       const { segment, analytics } = await onSegment(library, t);
-      assert.equal((await fateOf(analytics, method, params)).reason, undefined);
+      const fate = nextFate(analytics);
+      analytics[method](params, callback);
+      assert.equal((await fate).reason, undefined);
       assert.equal(segment.requests[0].eventCount, 1);
     },
   })),
+  ...THROWN_AWAY.map(([name, field, method, params]) => ({
+    name,
+    async run(library, t) {
+      const { analytics } = await onSegment(library, t);
+      const { reason } = await fateOf(analytics, method, params);
+      assert.deepEqual([reason.code, reason.field], ['ERR_VALIDATION', field]);
+    },
+    differs: {
+      kind: DEFECT,
+      theirs: 'sent, and reported as delivered',
+      ours: '`false` and `ERR_VALIDATION`',
+      why: 'Segment throws such an event away',
+      advice: 'look for `call_refused`, and mend the call',
+      async run(library, t) {
+        const { segment, analytics } = await onSegment(library, t);
+        assert.equal((await fateOf(analytics, method, params)).reason, undefined);
+        assert.deepEqual([segment.eventCount, segment.rejectedCount], [0, 1]);
+      },
+    },
+  })),
+  ...NO_TEXTS.map(([name, member, method, params]) => ({
+    name: `${name} that is a number, beside a userId`,
+    async run(library, t) {
+      const { analytics } = await onSegment(library, t);
+      const { reason } = await fateOf(analytics, method, params);
+      assert.equal(reason.message, `.${member} is not a string: it is a number`);
+    },
+    differs: {
+      kind: DELIBERATE,
+      theirs: 'sent as a number',
+      ours: '`false` and `ERR_VALIDATION`',
+      why: 'ids are text; a userId that is a number throws in both',
+      advice: '`String(id)`',
+      run: async (library, t) =>
+        assert.equal(typeof (await sent(library, t, method, params))[member], 'number'),
+    },
+  })),
+  {
+    name: 'the text for a userId that is a number',
+    run: (library, t) =>
+      assert.equal(
+        thrownBy(() => disabled(library, t).identify({ userId: 5 })).message,
+        `${IDENTITY} is not a string: userId is a number`,
+      ),
+    differs: {
+      kind: DELIBERATE,
+      theirs: `\`${IDENTITY} is not a string\``,
+      ours: 'the same, and `: userId is a number`',
+      why: 'it says what to look for',
+      run: (library, t) =>
+        assert.equal(
+          thrownBy(() => disabled(library, t).identify({ userId: 5 })).message,
+          `${IDENTITY} is not a string`,
+        ),
+    },
+  },
+  {
+    name: 'a callback that is no function',
+    async run(library, t) {
+      const { analytics } = await onSegment(library, t);
+      const fate = nextFate(analytics);
+      analytics.track(MINIMAL.track, 'callback');
+      assert.deepEqual([(await fate).reason.code, (await fate).reason.field], ['ERR_VALIDATION', 'callback']);
+    },
+    differs: {
+      kind: DELIBERATE,
+      theirs: 'sent; nobody is told of the mistake',
+      ours: '`false` and `ERR_VALIDATION`',
+      why: 'whoever passes it waits for a call that never comes',
+      advice: 'a function, or nothing; not `list.forEach(analytics.track)`',
+      async run(library, t) {
+        const { segment, analytics } = await onSegment(library, t);
+        analytics.track(MINIMAL.track, 'callback');
+        await segment.waitForEvents(1);
+      },
+    },
+  },
   {
     name: 'a call that throws calls no callback and sends nothing',
     async run(library, t) {

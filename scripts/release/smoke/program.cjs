@@ -15,7 +15,10 @@ const KILLED = 5;
 
 const [, , step, host, spool] = isMainThread ? process.argv : [undefined, undefined, ...workerData];
 
-const client = (options = {}) => new Analytics({ writeKey: 'smoke', host, ...options });
+/** A machine that is emulated or busy takes more than the default second for a request. */
+const EXIT_TIMEOUT_MS = 60_000;
+const client = (options = {}) =>
+  new Analytics({ writeKey: 'smoke', host, exitTimeout: EXIT_TIMEOUT_MS, ...options });
 const track = (analytics, event) => {
   if (!analytics.track({ userId: 'somebody', event })) throw new Error(`${event} was refused`);
 };

@@ -6,6 +6,7 @@ use proptest::sample::select;
 use serde_json::{Value, json};
 
 use super::{change, event, message, read_all, sns, with};
+use crate::lenient::is_blank;
 
 const NAMES: [&str; 30] = [
     "notificationType",
@@ -127,7 +128,7 @@ fn customer() -> impl Strategy<Value = Value> {
 /// What the texts of these members come to.
 fn joined(of: &Value, members: &[&str]) -> Option<String> {
     let texts =
-        members.iter().filter_map(|name| of[*name].as_str().map(str::trim).filter(|text| !text.is_empty()));
+        members.iter().filter_map(|name| of[*name].as_str().map(str::trim).filter(|text| !is_blank(text)));
     Some(texts.collect::<Vec<_>>().join(" ")).filter(|text| !text.is_empty())
 }
 
@@ -137,7 +138,7 @@ fn expected_traits(customer: &Value) -> Value {
     };
     let addresses = customer["addresses"].as_array().unwrap();
     let with_id = |name: &str| {
-        let id = customer[name].as_str().filter(|id| !id.trim().is_empty())?;
+        let id = customer[name].as_str().filter(|id| !is_blank(id))?;
         addresses.iter().find(|address| address["id"] == id)
     };
     let main = with_id("defaultShippingAddressId").or_else(|| with_id("defaultBillingAddressId"));
@@ -169,7 +170,7 @@ fn assert_bounded(raw: &[u8]) -> Result<(), TestCaseError> {
     prop_assert!(kept <= 2 * raw.len() + 200, "{kept} of {}", raw.len());
     for call in found.calls.iter().filter(|call| !call.is_null()) {
         prop_assert!(call.to_string().len() <= 3 * raw.len() + 300);
-        prop_assert!(!call["userId"].as_str().unwrap().trim().is_empty());
+        prop_assert!(!is_blank(call["userId"].as_str().unwrap()));
         prop_assert!(call["messageId"].as_str().unwrap_or_default().len() <= 100);
     }
     prop_assert_eq!(read_all(raw), found);

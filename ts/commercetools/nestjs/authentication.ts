@@ -3,6 +3,7 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 
 import { invalidOption } from '../../errors.js';
+import { requireKnown } from '../../known-options.js';
 import { SnsVerifier, type SnsMessage, type SnsRefusal, type SnsVerifierOptions } from '../sns-verifier.js';
 
 /** How senders prove who they are. */
@@ -24,6 +25,8 @@ export type Admission =
   { readonly refusal: WebhookRefusal } | { readonly message: SnsMessage } | { readonly open: true };
 
 const WAYS = ['sns', 'secret', 'basic'] as const;
+/** What may stand in each of the ways. */
+const MEMBERS = { sns: ['sns'], secret: ['secret', 'header'], basic: ['basic'], none: [] } as const;
 const HEADER_NAME = /^[\w-]+$/;
 /** What arrives in a header as it was sent. */
 const HEADER_VALUE = /^[!-~](?:[ -~]*[!-~])?$/;
@@ -40,6 +43,7 @@ export class Gatekeeper {
   constructor(authentication: WebhookAuthentication) {
     const way = wayOf(authentication);
     const given = Object(authentication) as Record<string, unknown>;
+    if (way !== 'none') requireKnown(given, MEMBERS[way], { path: 'authentication' });
     if (way === 'sns') this.verifier = new SnsVerifier(given['sns'] as SnsVerifierOptions);
     if (way === 'basic') this.challenge = 'Basic realm="webhook"';
     if (way === 'basic') this.#credentials = basicOf(Object(given['basic']) as Record<string, unknown>);
@@ -92,11 +96,13 @@ function secretOf({ secret, header = 'x-webhook-secret' }: Record<string, unknow
   return { header: header.toLowerCase(), digest: hashOf(secret) };
 }
 
-function basicOf({ username, password }: Record<string, unknown>): Credentials {
+function basicOf(given: Record<string, unknown>): Credentials {
+  const { username, password } = given;
   const areTexts = typeof username === 'string' && typeof password === 'string';
   if (!areTexts || username.includes(':') || password === '') {
     throw invalidOption('authentication.basic', '{ username, password }, without a colon in the username');
   }
+  requireKnown(given, ['username', 'password'], { path: 'authentication.basic' });
   const encoded = Buffer.from(`${username}:${password}`).toString('base64');
   return { header: 'authorization', digest: hashOf(`Basic ${encoded}`) };
 }

@@ -9,6 +9,7 @@ import {
   Post,
   Req,
   Res,
+  type ConfigurableModuleAsyncOptions,
   type ConfigurableModuleCls,
   type DynamicModule,
   type NestModule,
@@ -20,10 +21,12 @@ import type { IncomingMessage } from 'node:http';
 import { Analytics } from '../../analytics.js';
 import { bindMembers } from '../../bound.js';
 import { invalidOption } from '../../errors.js';
+import { optionNames, requireKnown, type OptionsPlace } from '../../known-options.js';
+import { ASYNC_MODULE_OPTIONS } from '../../nestjs/async-options.js';
 import { getSegmentToken } from '../../nestjs/tokens.js';
 import type { SegmentService } from '../../nestjs/service.js';
-import { EngineSegmentClient } from '../client.js';
-import { NotificationReceiver, type ReceiverOptions } from '../receiver.js';
+import { EngineSegmentClient, settingAdvice } from '../client.js';
+import { NotificationReceiver, RECEIVER_OPTIONS, type ReceiverOptions } from '../receiver.js';
 import type { WebhookAuthentication } from './authentication.js';
 import { readBodies } from './body.js';
 import { WebhookHandler } from './handler.js';
@@ -53,6 +56,11 @@ export interface CommercetoolsWebhookExtras {
   /** The name of the client of `SegmentModule`. @default the one without a name */
   clientName?: string | undefined;
 }
+
+const EXTRAS = optionNames<CommercetoolsWebhookExtras>({ path: true, clientName: true });
+const OPTIONS = [...RECEIVER_OPTIONS, 'authentication', 'callTimeout'];
+const ASYNC_OPTIONS = [...ASYNC_MODULE_OPTIONS, ...EXTRAS];
+const WEBHOOK: OptionsPlace = { advice: settingAdvice('SegmentModule.forRoot()') };
 
 const built = new ConfigurableModuleBuilder<CommercetoolsWebhookOptions>({
   moduleName: 'CommercetoolsWebhook',
@@ -91,6 +99,26 @@ export class CommercetoolsWebhookModule extends ConfigurableModuleClass implemen
     (adapterHost as Partial<HttpAdapterHost>).init$?.subscribe(() => this.#readBodies());
   }
 
+  /** @throws AnalyticsError `ERR_OPTION_INVALID` for an option that does not exist */
+  static override forRoot(
+    options: CommercetoolsWebhookOptions & Partial<CommercetoolsWebhookExtras>,
+  ): DynamicModule {
+    requireKnown(options, [...OPTIONS, ...EXTRAS], WEBHOOK);
+    return super.forRoot(options);
+  }
+
+  /** The same, with options that come from a factory. */
+  static override forRootAsync(
+    options: ConfigurableModuleAsyncOptions<
+      CommercetoolsWebhookOptions,
+      'createCommercetoolsWebhookOptions'
+    > &
+      Partial<CommercetoolsWebhookExtras>,
+  ): DynamicModule {
+    requireKnown(options, ASYNC_OPTIONS);
+    return super.forRootAsync(options);
+  }
+
   configure(): void {
     this.#readBodies();
   }
@@ -102,10 +130,12 @@ export class CommercetoolsWebhookModule extends ConfigurableModuleClass implemen
 }
 
 function withWebhook(definition: DynamicModule, extras: CommercetoolsWebhookExtras): DynamicModule {
+  if (typeof (extras.path ?? '') !== 'string') throw invalidOption('path', 'text such as api/webhook');
   const path = (extras.path ?? DEFAULT_PATH).replace(/^\/+|\/+$/g, '');
   const handler = {
     provide: WebhookHandler,
     useFactory: (options: CommercetoolsWebhookOptions, service?: SegmentService) => {
+      requireKnown(options, OPTIONS, WEBHOOK);
       const { authentication, callTimeout, logger = new Logger(), ...others } = options;
       const client = others.client ?? clientOf(service, callTimeout);
       return new WebhookHandler(

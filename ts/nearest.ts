@@ -5,7 +5,7 @@ const MOST_EDITS = 2;
 /** The candidate that is fewest edits away, unless that is too far to be a slip. */
 export function nearest(word: string, candidates: readonly string[]): string | undefined {
   const near = candidates
-    .map((candidate) => ({ candidate, edits: editsBetween(word.toLowerCase(), candidate) }))
+    .map((candidate) => ({ candidate, edits: editsBetween(word.toLowerCase(), candidate.toLowerCase()) }))
     .filter(({ candidate, edits }) => edits <= Math.min(MOST_EDITS, candidate.length - 1));
   return near.sort((left, right) => left.edits - right.edits)[0]?.candidate;
 }
