@@ -36,6 +36,10 @@ export declare class NativeClient {
   reconnect(): void
   /** Takes a piece of the mail: a JSON array, oldest first. Ends with `{"type":"more"}` when there is more of it. */
   takeMail(): string
+  /** Blocks until everything is settled or the time is up; returns how many events are not. For the exit handler only. */
+  drain(timeoutMs: number): number
+  /** The client is closed, and its last flush was told: `wake` is never called again, and Node forgets it. */
+  end(): void
   /**
    * The application's answer to a request that came as mail. A status of 0 stands for no answer, with
    * `timedOut` telling why; `statusText` is `null` where the usual one will do; headers are a JSON object with names in lower case, `body` is only read where the

@@ -3,12 +3,13 @@ import { randomUUID } from 'node:crypto';
 
 import { apart } from './apart.js';
 import type { AnalyticsEvents, Callback, CloseAndFlushParams, Deliver, FlushParams } from './api.js';
+import { bindMembers } from './bound.js';
 import { isDateReplaced, monotonicNow } from './clock.js';
 import { Context } from './context.js';
 import { deliverThrough, Persistence } from './deliver.js';
+import { Departure } from './departure.js';
 import { Emitter } from './emitter.js';
 import { AnalyticsError, ValidationError, type ErrorCode } from './errors.js';
-import { watchExit, watchSignals, type Departing } from './exit.js';
 import { Flushes, flushWith, settled } from './flushes.js';
 import { HeldEvents } from './held.js';
 import { sendThrough, type HTTPClient } from './http-client.js';
@@ -17,10 +18,10 @@ import { messageFrom, messageOf, problemOf, type Message } from './message.js';
 import type { Log } from './logger.js';
 import {
   CALLBACK_FOR,
-  EVENT_TYPES,
   FLAG,
   INTEREST,
   REFUSALS,
+  interestIn,
   startNative,
   type Engine,
   type Notice,
@@ -68,9 +69,6 @@ type Told = () => SegmentEvent;
 /** As analytics-node: how long the promise of a callback is waited for. */
 const CALLBACK_TIMEOUT_MS = 1_000;
 
-/** Clients that somebody listens to and that have events under way: they must not be collected. */
-const busy = new Set<Analytics>();
-
 /** Sends events to Segment. Calls return at once; delivery goes on off this thread. */
 export class Analytics extends Emitter<AnalyticsEvents> {
   /** Resolves once the client takes events, which is at once. */
@@ -86,8 +84,7 @@ export class Analytics extends Emitter<AnalyticsEvents> {
   readonly #settlements = new Settlements();
   /** What was tracked in this turn of the event loop. */
   readonly #held: HeldEvents;
-  /** The ways out know it weakly, so the client has to hold it. */
-  readonly #departing: Departing;
+  readonly #departure: Departure;
   readonly #flushes: Flushes;
   /** Events that are with plugins and not yet with the engine. */
   readonly #passages = new Set<Promise<void>>();
@@ -96,6 +93,8 @@ export class Analytics extends Emitter<AnalyticsEvents> {
   /** Events that are settled, but not yet for the plugins that come last. */
   readonly #endings = new Set<Promise<void>>();
   #interest = 0;
+  /** Events that were given to plugins so far. */
+  #passed = 0;
   readonly #persistence: Persistence;
   readonly #mail = new Turns(() => this.#readMail());
   #closed = false;
@@ -107,6 +106,7 @@ export class Analytics extends Emitter<AnalyticsEvents> {
   constructor(settings: AnalyticsSettings, start: StartEngine);
   constructor(settings: AnalyticsSettings, start: StartEngine = startNative) {
     super();
+    bindMembers(this, Analytics.prototype);
     const { engineOptions, httpClient, tokenClient, log, logLevel, flushOnSignal, redact } =
       resolveSettings(settings);
     this.#httpClient = httpClient;
@@ -124,15 +124,9 @@ export class Analytics extends Emitter<AnalyticsEvents> {
     this.#held = new HeldEvents(this.#engine);
     this.#persistence = this.#persistenceOf(this.#engine);
     this.deliver = this.#deliveries();
-    // As in analytics-node, methods can be taken off the object.
-    for (const method of EVENT_TYPES) this[method] = this[method].bind(this) as never;
-    this.flush = this.flush.bind(this);
-    this.closeAndFlush = this.closeAndFlush.bind(this);
-    this.register = this.register.bind(this);
-    this.deregister = this.deregister.bind(this);
-    this.#departing = this.#departure(httpClient !== undefined);
-    watchExit(this.#departing);
-    watchSignals(flushOnSignal);
+    this.#departure = this.#departureOf(usesCallback !== 0);
+    this.#departure.announce(flushOnSignal);
+    this.#tellInterest();
     this.emit('initialize', shownSettings(settings));
   }
 
@@ -219,13 +213,14 @@ export class Analytics extends Emitter<AnalyticsEvents> {
    * @internal
    */
   identifyNatively(take: (handle: number) => string): string | undefined {
-    const isSeen = this.#closed || !this.#plugins.isEmpty || this.#redact !== undefined || isDateReplaced();
-    const handle = isSeen ? 0 : this.#engine.handle();
+    const { isGuarded } = this.#departure;
+    const isChanged = !this.#plugins.isEmpty || this.#redact !== undefined || isDateReplaced();
+    const handle = this.#closed || isGuarded || isChanged ? 0 : this.#engine.handle();
     if (handle === 0) return undefined;
-    if (this.#interest !== 0) busy.add(this);
     this.#held.begin();
     const answer = take(handle);
-    if (answer.startsWith('-')) {
+    if (answer.startsWith('+')) this.#departure.hold();
+    else {
       const text = answer.slice(2);
       this.#refusedByEngine(Number(answer[1]), text, () => eventOf('identify', JSON.parse(text) as Message));
     }
@@ -251,6 +246,7 @@ export class Analytics extends Emitter<AnalyticsEvents> {
    * same turn of the event loop. Rejects with `ERR_VALIDATION` when one of them is no plugin; the others are added.
    */
   async register(...plugins: Plugin<Analytics>[]): Promise<void> {
+    this.#departure.guard();
     const loaded = this.#plugins.register(plugins, this, (message, error) => this.#warn(message, error));
     if (!this.#plugins.isEmpty) this.#recall();
     await loaded;
@@ -267,22 +263,14 @@ export class Analytics extends Emitter<AnalyticsEvents> {
   }
 
   protected override listenersChanged(): void {
-    const delivered = EVENT_TYPES.some((type) => this.hears(type)) ? INTEREST.delivered : 0;
-    // The end of an event that a listener is shown as it was passed has to be told, whatever end it is.
-    const dropped = this.hears('error') || delivered !== 0 ? INTEREST.dropped : 0;
-    const requests = this.hears('http_request') ? INTEREST.requests : 0;
-    const responses = this.hears('http_response') ? INTEREST.responses : 0;
-    const drained = this.hears('drained') ? INTEREST.drained : 0;
-    const interest = delivered | dropped | requests | responses | drained;
-    if (delivered === 0) this.#settlements.forgetHeard();
-    // Whoever listens must not be collected before the last event; `drained` tells when that is.
-    this.#interest = interest === 0 ? 0 : interest | INTEREST.drained;
-    if (interest === 0 && this.#settlements.isEmpty) busy.delete(this);
+    this.#interest = interestIn((event) => this.hears(event));
+    if ((this.#interest & INTEREST.delivered) === 0) this.#settlements.forgetHeard();
     this.#tellInterest();
   }
 
   #tellInterest(): void {
-    this.#engine.setInterest(this.#interest | this.#persistence.interest);
+    // `drained` always: it tells when the client may be collected.
+    this.#engine.setInterest(this.#interest | this.#persistence.interest | INTEREST.drained);
   }
 
   protected override listenerFailed(event: keyof AnalyticsEvents, error: unknown): void {
@@ -317,7 +305,12 @@ export class Analytics extends Emitter<AnalyticsEvents> {
     }
     // The engine would write the time of the machine.
     if (isDateReplaced()) message.timestamp ??= new Date();
-    if (this.#closed) return this.#refuseClosed(type, message, settlement);
+    if (this.#closed || !this.#departure.takes()) return this.#refuseClosed(type, message, settlement);
+    if (!this.#take(type, message, settlement)) return false;
+    return this.#departure.taken() || this.#refuseClosed(type, message, settlement);
+  }
+
+  #take(type: SegmentEventType, message: Message, settlement?: Settlement): boolean {
     const isPlain =
       this.#plugins.isEmpty && this.#redact === undefined && !excludesSegment(message.integrations);
     const told = settlement ?? this.#listenersOf(type);
@@ -343,7 +336,7 @@ export class Analytics extends Emitter<AnalyticsEvents> {
     if (isPlain) this.#held.remember(sequence, message, text);
     else this.#held.passed(sequence);
     if (settlement !== undefined) this.#keep(sequence, settlement, text.length);
-    if (settlement !== undefined || this.#interest !== 0) busy.add(this);
+    this.#departure.hold();
     return true;
   }
 
@@ -416,6 +409,7 @@ export class Analytics extends Emitter<AnalyticsEvents> {
 
   #begin(context: Context, type: SegmentEventType, length: number, settlement?: Settlement): void {
     this.#passingLength += length;
+    this.#passed += 1;
     const passage = this.#pass(context, type, settlement).finally(() => {
       this.#passages.delete(passage);
       this.#passingLength -= length;
@@ -511,6 +505,7 @@ export class Analytics extends Emitter<AnalyticsEvents> {
 
   #count(refusal: Refusal): void {
     this.#engine.refuse(REFUSALS.indexOf(refusal) + 1);
+    if (this.#log !== undefined && this.#flushes.isOver) queueMicrotask(() => this.#mail.take());
   }
 
   #succeed(context: Context, settlement?: Settlement): void {
@@ -635,7 +630,7 @@ export class Analytics extends Emitter<AnalyticsEvents> {
       case 'log':
         return this.#log?.(notice.level, notice.message, notice.fields);
       case 'drained':
-        if (this.#settlements.isEmpty) busy.delete(this);
+        if (this.#settlements.isEmpty) this.#departure.release();
         // Of some nothing was told: the mail has a bound.
         if (!this.#settlements.takesCopies && (JSON.parse(this.#engine.stats()) as Stats).pending === 0)
           this.#settlements.forgetHeard();
@@ -656,9 +651,7 @@ export class Analytics extends Emitter<AnalyticsEvents> {
   }
 
   #settle(sequence: number): Settlement | undefined {
-    const settlement = this.#settlements.take(sequence);
-    if (this.#settlements.isEmpty && this.#interest === 0) busy.delete(this);
-    return settlement;
+    return this.#settlements.take(sequence);
   }
 
   #contextOf(event: object | null, attempts: number, settlement?: Settlement): Context {
@@ -673,15 +666,14 @@ export class Analytics extends Emitter<AnalyticsEvents> {
     this.#log?.('warn', message, { error: error instanceof Error ? error.name : typeof error });
   }
 
-  #departure(usesCallback: boolean): Departing {
-    const engine = this.#engine;
-    return {
-      // What is delivered but not yet told is as good as pending.
-      pending: () => (JSON.parse(engine.stats()) as Stats).pending + (busy.has(this) ? 1 : 0),
-      exitTimeout: () => engine.exitTimeout(),
-      flush: (options) => this.flush(options),
-      // The application's own client can't run any more once the loop has ended.
-      handle: usesCallback ? 0 : engine.handle(),
+  #departureOf(usesCallback: boolean): Departure {
+    const client = {
+      passing: () => this.#passages.size,
+      passed: () => this.#passed,
+      isHeard: () => this.#interest !== 0 || !this.#settlements.isEmpty,
+      hasPlugins: () => !this.#plugins.isEmpty,
+      flush: (timeoutMs: number) => this.#flush(timeoutMs, false),
     };
+    return new Departure(this.#engine, client, usesCallback);
   }
 }

@@ -16,19 +16,15 @@ export interface LogMessage {
 
 /** The lines of one context. */
 export class ContextLogger {
-  #logs: LogMessage[] = [];
-
-  get logs(): LogMessage[] {
-    return this.#logs;
-  }
+  logs: LogMessage[] = [];
 
   log(level: LogLevel, message: string, extras?: object): void {
-    this.#logs.push({ level, message, time: new Date(), ...(extras === undefined ? {} : { extras }) });
+    this.logs.push({ level, message, time: new Date(), ...(extras === undefined ? {} : { extras }) });
   }
 
   /** Forgets the lines. */
   flush(): void {
-    this.#logs = [];
+    this.logs = [];
   }
 }
 
@@ -84,12 +80,13 @@ export class Context {
   /** Requests that carried the event. */
   attempts = 0;
   readonly logger = new ContextLogger();
-  readonly #id: string;
-  #failure: FailedDelivery | undefined;
+  readonly id: string;
+  // Not #failure: contexts have to work behind a Proxy, and are too many to bind their methods.
+  private failure: FailedDelivery | undefined;
 
   constructor(event: SegmentEvent, id: string = randomUUID()) {
     this.event = event;
-    this.#id = id;
+    this.id = id;
   }
 
   /** A context of no event in particular, as plugins get in `load`. */
@@ -97,16 +94,12 @@ export class Context {
     return new Context({ type: 'track', event: 'system' });
   }
 
-  get id(): string {
-    return this.#id;
-  }
-
   get stats(): ContextStats {
     return STATS;
   }
 
   isSame(other: Context): boolean {
-    return other.id === this.#id;
+    return other.id === this.id;
   }
 
   /** Ends the event here: it is not sent. */
@@ -149,11 +142,11 @@ export class Context {
   }
 
   failedDelivery(): FailedDelivery | undefined {
-    return this.#failure;
+    return this.failure;
   }
 
   setFailedDelivery(failure: FailedDelivery): void {
-    this.#failure = failure;
+    this.failure = failure;
   }
 
   /** @internal The end of the same event, as the engine tells it; `null`: it was sent as it is here. */
@@ -167,7 +160,7 @@ export class Context {
   }
 
   toJSON(): { id: string; event: SegmentEvent; logs: LogMessage[]; metrics: readonly never[] } {
-    return { id: this.#id, event: this.event, logs: this.logs(), metrics: this.stats.metrics };
+    return { id: this.id, event: this.event, logs: this.logs(), metrics: this.stats.metrics };
   }
 }
 

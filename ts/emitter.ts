@@ -3,18 +3,32 @@
 export type EventMap = Record<string, unknown[]>;
 export type Listener<Args extends unknown[]> = (...args: Args) => void;
 
+/** What an emitter knows. A private member would be missing behind a `Proxy` and on what `Object.create()` made. */
+const STATE = Symbol('listeners');
+
+interface State<Events extends EventMap> {
+  readonly listeners: Partial<Record<keyof Events, Listener<never>[] | undefined>>;
+  isWarned: boolean;
+}
+
 export class Emitter<Events extends EventMap> {
   /** Listeners of one event from which on Node is told of a possible leak. 0: never. */
   maxListeners = 10;
-  readonly #listeners = new Map<keyof Events, Listener<never>[]>();
-  #isWarned = false;
+  declare private readonly [STATE]: State<Events>;
+
+  constructor() {
+    const listeners = Object.create(null) as State<Events>['listeners'];
+    const value: State<Events> = { listeners, isWarned: false };
+    // Not enumerable: it is nothing to look at.
+    Object.defineProperty(this, STATE, { value, configurable: true });
+  }
 
   /** Calls `listener` at each `event`. */
   on<Name extends keyof Events>(event: Name, listener: Listener<Events[Name]>): this {
-    const listeners = this.#listeners.get(event) ?? [];
+    const listeners = this[STATE].listeners[event] ?? [];
     // A new array, so that a dispatch that is going on keeps the list it began with.
-    this.#listeners.set(event, [...listeners, listener]);
-    this.#warnOfLeak(event, listeners.length + 1);
+    this[STATE].listeners[event] = [...listeners, listener];
+    warnOfLeak(this, this[STATE], event, listeners.length + 1);
     this.listenersChanged();
     return this;
   }
@@ -31,18 +45,17 @@ export class Emitter<Events extends EventMap> {
 
   /** Stops calling `listener`. */
   off<Name extends keyof Events>(event: Name, listener: Listener<Events[Name]>): this {
-    const kept = (this.#listeners.get(event) ?? []).filter(
+    const kept = (this[STATE].listeners[event] ?? []).filter(
       (known) => known !== listener && originals.get(known) !== listener,
     );
-    if (kept.length > 0) this.#listeners.set(event, kept);
-    else this.#listeners.delete(event);
+    this[STATE].listeners[event] = kept.length > 0 ? kept : undefined;
     this.listenersChanged();
     return this;
   }
 
   /** Calls the listeners of `event`. One that throws keeps none of the others from being called. */
   emit<Name extends keyof Events>(event: Name, ...args: Events[Name]): this {
-    for (const listener of this.#listeners.get(event) ?? []) {
+    for (const listener of this[STATE].listeners[event] ?? []) {
       try {
         const result: unknown = (listener as Listener<Events[Name]>).apply(this, args);
         if (result instanceof Promise) result.catch((error: unknown) => this.listenerFailed(event, error));
@@ -53,17 +66,9 @@ export class Emitter<Events extends EventMap> {
     return this;
   }
 
-  /** Whoever adds a listener for each request never removes it. Told once, as Node tells of its own emitters. */
-  #warnOfLeak(event: keyof Events, count: number): void {
-    if (this.#isWarned || this.maxListeners === 0 || count <= this.maxListeners) return;
-    this.#isWarned = true;
-    const text = `Possible memory leak detected; ${String(event)} has exceeded ${this.maxListeners} listeners.`;
-    process.emitWarning(text, 'MaxListenersExceededWarning');
-  }
-
   /** Whether anybody listens to `event`. */
   protected hears(event: keyof Events): boolean {
-    return this.#listeners.has(event);
+    return this[STATE].listeners[event] !== undefined;
   }
 
   /** A listener was added or removed. */
@@ -71,6 +76,19 @@ export class Emitter<Events extends EventMap> {
 
   /** A listener threw, or the promise it returned was rejected. */
   protected listenerFailed(_event: keyof Events, _error: unknown): void {}
+}
+
+/** Whoever adds a listener for each request never removes it. Told once, as Node tells of its own emitters. */
+function warnOfLeak(
+  { maxListeners }: { maxListeners: number },
+  state: { isWarned: boolean },
+  event: PropertyKey,
+  count: number,
+): void {
+  if (state.isWarned || maxListeners === 0 || count <= maxListeners) return;
+  state.isWarned = true;
+  const text = `Possible memory leak detected; ${String(event)} has exceeded ${maxListeners} listeners.`;
+  process.emitWarning(text, 'MaxListenersExceededWarning');
 }
 
 /** The listeners that `once` wrapped, so that `off` finds them. */

@@ -62,15 +62,26 @@ export class Flushes {
   /** What flushes that close have left over, as far as it was told. */
   readonly #unflushed = new Map<number, SegmentEvent[]>();
   #last = 0;
+  /** The flush that closes the client. */
+  #closing = 0;
+  #isClosed = false;
+  #isOver = false;
 
   constructor(engine: Engine) {
     this.#engine = engine;
   }
 
+  /** The client is closed and everything was told: of what is refused from now on, nobody is told that there is mail. */
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
   /** Begins one. Infinity means no limit. */
   begin(limitMs: number, closes: boolean): Promise<DeliveryReport> {
+    if (this.#isOver) return Promise.resolve(reportOf(JSON.parse(this.#engine.stats()) as object, 0, []));
     this.#last += 1;
     const id = this.#last;
+    if (closes) this.#closing = id;
     return new Promise((resolve) => {
       this.#open.set(id, resolve);
       this.#engine.flush(id, limitMs <= LONGEST_TIMER_MS ? limitMs : -1, closes);
@@ -91,6 +102,11 @@ export class Flushes {
     this.#open.delete(id);
     this.#unflushed.delete(id);
     resolve?.(reportOf(stats, durationMs, unflushed));
+    if (id === this.#closing) this.#isClosed = true;
+    if (!this.#isClosed || this.#open.size > 0) return;
+    this.#isOver = true;
+    // Nothing of Node's is held any longer.
+    this.#engine.end();
   }
 }
 

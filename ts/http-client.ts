@@ -1,5 +1,6 @@
 /** Requests through the application's own HTTP client (`httpClient`), with analytics-node's interfaces. */
 
+import { bindMembers } from './bound.js';
 import { invalidOption } from './errors.js';
 
 /** A request, as a `fetch` function gets it. */
@@ -56,6 +57,7 @@ export class FetchHTTPClient implements HTTPClient {
   constructor(fetchFn?: HTTPFetchFn) {
     if (fetchFn !== undefined && typeof fetchFn !== 'function')
       throw invalidOption('fetchFn', 'a function like fetch');
+    bindMembers(this, FetchHTTPClient.prototype);
     this.#fetch = fetchFn ?? ((url, request) => globalThis.fetch(url, request));
   }
 

@@ -39,6 +39,21 @@ export const INTEREST = {
   persisted: 32,
 } as const;
 
+type Heard = (typeof EVENT_TYPES)[number] | 'error' | 'http_request' | 'http_response' | 'drained';
+
+/** What to ask the engine to tell, given what is listened to. */
+export function interestIn(hears: (event: Heard) => boolean): number {
+  const delivered = EVENT_TYPES.some((type) => hears(type)) ? INTEREST.delivered : 0;
+  return (
+    delivered |
+    // The end of an event that a listener is shown as it was passed has to be told, whatever end it is.
+    (hears('error') || delivered !== 0 ? INTEREST.dropped : 0) |
+    (hears('http_request') ? INTEREST.requests : 0) |
+    (hears('http_response') ? INTEREST.responses : 0) |
+    (hears('drained') ? INTEREST.drained : 0)
+  );
+}
+
 /** Bits of {@link StartEngine}: the requests that come as mail instead of being sent. */
 export const CALLBACK_FOR = { batches: 1, tokens: 2 } as const;
 
@@ -78,6 +93,10 @@ export interface Engine {
   maxQueueBytes(): number;
   /** Whether an accepted event is safe on disk: 1 yes, 0 no, -1 when mail will tell. */
   isPersisted(sequence: number): number;
+  /** Blocks until everything is settled or the time is up; how many events are not. For the exit handler only. */
+  drain(timeoutMs: number): number;
+  /** Everything was told: `wake` is not called any more. */
+  end(): void;
   stats(): string;
   setInterest(bits: number): void;
   /** The next request goes over a new connection. */

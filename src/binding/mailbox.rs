@@ -40,8 +40,12 @@ pub struct Mailbox {
     mail: Mutex<Mail>,
     interest: AtomicU32,
     log_level: u8,
-    wake: Box<dyn Fn() + Send + Sync>,
+    /// None once everything is told: whatever it holds of Node is given back with it.
+    wake: Mutex<Option<Wake>>,
 }
+
+/// Says that there is mail.
+type Wake = Box<dyn Fn() + Send + Sync>;
 
 #[derive(Default)]
 struct Mail {
@@ -67,8 +71,15 @@ impl Mail {
 impl Mailbox {
     /// An empty mailbox; `wake` is called when it stops being empty. Lines of the log up to this level are mail too.
     #[must_use]
-    pub fn new(wake: Box<dyn Fn() + Send + Sync>, log_level: u8) -> Self {
+    pub fn new(wake: Wake, log_level: u8) -> Self {
+        let wake = Mutex::new(Some(wake));
         Self { mail: Mutex::default(), interest: AtomicU32::new(0), log_level, wake }
+    }
+
+    /// Everything is told. From now on nobody is woken; mail that comes all the same can still be taken.
+    pub fn end(&self) {
+        let wake = self.wake.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(wake);
     }
 
     /// Takes a piece of it: a JSON array, with a last notice of `more` when there is more. Also says whether the engine may
@@ -127,8 +138,8 @@ impl Mailbox {
         mail.notices.push_back(Written { json, events });
         let is_news = !std::mem::replace(&mut mail.is_expected, true);
         drop(mail);
-        if is_news {
-            (self.wake)();
+        if is_news && let Some(wake) = &*self.wake.lock().unwrap_or_else(PoisonError::into_inner) {
+            wake();
         }
     }
 
@@ -301,7 +312,8 @@ impl Observer for Mailbox {
                 });
                 self.post(true, 0, |mail| append(mail, &notice));
             }
-            Notice::Drained => self.post(true, 0, |mail| append(mail, &json!({ "type": "drained" }))),
+            // Never left out: the face holds on to a client until it has heard of this.
+            Notice::Drained => self.post(false, 0, |mail| append(mail, &json!({ "type": "drained" }))),
             Notice::Flushed { id, report } => self.post_flushed(id, &report),
         }
     }

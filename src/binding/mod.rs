@@ -229,6 +229,21 @@ impl NativeClient {
         mail
     }
 
+    /// Blocks until everything is settled or the time is up; returns how many events are not. For the exit handler only.
+    #[napi]
+    #[allow(clippy::cast_precision_loss, reason = "fewer than fit into the queue")]
+    pub fn drain(&self, timeout_ms: f64) -> f64 {
+        let timeout = Duration::try_from_secs_f64(timeout_ms / 1_000.0).unwrap_or_default();
+        let ticket = self.client.begin_drain(timeout);
+        self.client.end_drain(ticket, timeout) as f64
+    }
+
+    /// The client is closed, and its last flush was told: `wake` is never called again, and Node forgets it.
+    #[napi]
+    pub fn end(&self) {
+        self.mailbox.end();
+    }
+
     /// The application's answer to a request that came as mail. A status of 0 stands for no answer, with
     /// `timedOut` telling why; `statusText` is `null` where the usual one will do; headers are a JSON object with names in lower case, `body` is only read where the
     /// request's mail asked for it.

@@ -2,6 +2,7 @@
 import { isDeepStrictEqual } from 'node:util';
 
 import { Analytics } from '../analytics.js';
+import { bindMembers } from '../bound.js';
 import { deferred } from '../deferred.js';
 import { AnalyticsError, invalidOption } from '../errors.js';
 import { requireKnown, type OptionsPlace } from '../known-options.js';
@@ -166,6 +167,7 @@ export class EngineSegmentClient implements SegmentClient {
   #refusal: unknown;
 
   constructor(analytics: Analytics, callTimeout = CALL_TIMEOUT_MS) {
+    bindMembers(this, EngineSegmentClient.prototype);
     this.#analytics = analytics;
     this.#callTimeout = callTimeout;
     analytics.on('call_refused', (reason) => (this.#refusal = reason));
@@ -205,7 +207,9 @@ export class EngineSegmentClient implements SegmentClient {
   /** Hands the call to the queue, and returns why it was refused, if it was. */
   accept(payload: SegmentIdentifyPayload): unknown {
     this.#refusal = undefined;
-    if (this.#analytics.identify(payload)) return undefined;
+    // A subclass or a mock may return nothing.
+    const isTaken: unknown = this.#analytics.identify(payload);
+    if (isTaken !== false) return undefined;
     // What no listener hears of is a call after the end.
     return this.#refusal ?? new AnalyticsError('ERR_CLOSED', 'The client was closed.');
   }
@@ -230,6 +234,7 @@ export class EngineSegmentClient implements SegmentClient {
     void this.#flushSoon();
     await inTime(fate, this.#callTimeout);
   }
+
   /** Overlapping calls are all told of a failure: each may have waited for that event. */
   async #tell(flushed: Promise<unknown>, timeoutMs = this.#callTimeout): Promise<void> {
     const open = [...this.#open];

@@ -59,7 +59,8 @@ export async function identifyCustomer(
   await identifyWith(getSegmentClientFromEnvironment(), payload);
 }
 
-const engineClients = new WeakMap<Analytics, EngineSegmentClient>();
+/** By `deliver`, which is the same one behind whatever stands for the client. */
+const engineClients = new WeakMap<object, EngineSegmentClient>();
 
 /** Resolves when the event is delivered. */
 export async function identifyWith(
@@ -79,8 +80,9 @@ export function engineClientOf(client: SegmentClient | SegmentClientLike): Engin
   if (client instanceof EngineSegmentClient) return client;
   const analytics = analyticsOf(client);
   if (analytics === undefined) return undefined;
-  const engineClient = engineClients.get(analytics) ?? new EngineSegmentClient(analytics);
-  engineClients.set(analytics, engineClient);
+  const key = analytics.deliver;
+  const engineClient = engineClients.get(key) ?? new EngineSegmentClient(analytics);
+  engineClients.set(key, engineClient);
   return engineClient;
 }
 

@@ -1,4 +1,5 @@
 /** The whole way of a notification: read, fetch if need be, transform, identify, and say what came of it. */
+import { bindMembers } from '../bound.js';
 import { AnalyticsError, invalidOption } from '../errors.js';
 import { logTo, type Log, type LoggerLike } from '../logger.js';
 import { optionNames, requireKnown, type OptionsPlace } from '../known-options.js';
@@ -71,6 +72,7 @@ export class NotificationReceiver {
 
   /** @throws AnalyticsError `ERR_OPTION_INVALID` */
   constructor(given?: ReceiverOptions) {
+    bindMembers(this, NotificationReceiver.prototype);
     requireKnown(given, RECEIVER_OPTIONS, RECEIVER);
     const options = given ?? {};
     const { userId = 'email', mapTraits, resolveCustomer, logger } = options;

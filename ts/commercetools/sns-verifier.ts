@@ -4,6 +4,7 @@
  */
 import { createHash, verify, type X509Certificate } from 'node:crypto';
 
+import { bindMembers } from '../bound.js';
 import { invalidOption } from '../errors.js';
 import { optionNames, requireKnown } from '../known-options.js';
 import { authoritiesOf, issuedByTrusted, isValidAt, type FetchBytes } from './certificates.js';
@@ -112,6 +113,7 @@ export class SnsVerifier {
 
   /** @throws AnalyticsError `ERR_OPTION_INVALID` */
   constructor(options: SnsVerifierOptions) {
+    bindMembers(this, SnsVerifier.prototype);
     const { topicArns, signatureVersions = ['2'] } = options;
     const { maxAge = MAX_AGE_MS, maxRemembered = MAX_REMEMBERED } = options;
     if (!isListOf(topicArns, (arn) => TOPIC_ARN.test(arn))) {

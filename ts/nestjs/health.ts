@@ -1,4 +1,5 @@
 /** For Terminus: whether this client gets rid of its events. */
+import { bindMembers } from '../bound.js';
 import { invalidOption } from '../errors.js';
 import { optionNames, requireKnown } from '../known-options.js';
 import type { Stats } from '../report.js';
@@ -42,6 +43,7 @@ export class SegmentHealthIndicator {
   /** Inject it for the client without a name; make one for any other: `new SegmentHealthIndicator(marketing)`. */
   constructor(service: SegmentService) {
     this.#service = service;
+    bindMembers(this, SegmentHealthIndicator.prototype);
   }
 
   /** `{ segment: { status: 'up', queueFill: 0.01, ... } }`. On Terminus 10 throws its `HealthCheckError` when down. */

@@ -12,6 +12,7 @@ import {
 } from '@nestjs/common';
 import { HttpAdapterHost, ModulesContainer } from '@nestjs/core';
 
+import { bindMembers } from '../bound.js';
 import { invalidOption } from '../errors.js';
 import { requireKnown, type OptionsPlace } from '../known-options.js';
 import { SegmentHealthIndicator } from './health.js';
@@ -83,6 +84,7 @@ export class SegmentModule extends ConfigurableModuleClass implements NestModule
     if (modules !== undefined) closeLastInNest10(modules);
     this.#requestContext = requestContext;
     this.#adapterHost = adapterHost;
+    bindMembers(this, SegmentModule.prototype);
   }
 
   /** One client, or several of which all but one have a `name`. Without options, from the environment. */

@@ -2,6 +2,7 @@
 import type { CallHandler, ExecutionContext, NestInterceptor, NestMiddleware } from '@nestjs/common';
 import { Observable } from 'rxjs';
 
+import { bindMembers } from '../bound.js';
 import { runWithin } from './ambient-context.js';
 import {
   checkRequestContext,
@@ -18,6 +19,7 @@ export class SegmentContextMiddleware implements NestMiddleware {
   constructor(options: RequestContextOptions = {}) {
     checkRequestContext(options);
     this.#options = options;
+    bindMembers(this, SegmentContextMiddleware.prototype);
   }
 
   use(request: HttpRequest, _response: unknown, next: () => void): void {
@@ -36,6 +38,7 @@ export class SegmentContextInterceptor implements NestInterceptor {
   constructor(options: RequestContextOptions = {}) {
     checkRequestContext(options);
     this.#options = options;
+    bindMembers(this, SegmentContextInterceptor.prototype);
   }
 
   intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {

@@ -3,6 +3,7 @@ import type { BeforeApplicationShutdown, OnApplicationShutdown } from '@nestjs/c
 
 import type { Analytics } from '../analytics.js';
 import type { Callback, Delivery, FlushParams } from '../api.js';
+import { bindMembers } from '../bound.js';
 import { Context } from '../context.js';
 import { AnalyticsError } from '../errors.js';
 import { announce } from '../metrics/sources.js';
@@ -58,6 +59,7 @@ export class SegmentService implements BeforeApplicationShutdown, OnApplicationS
 
   /** @internal */
   constructor({ name, client, log, isDisabled, shutdownTimeout, contextProvider }: ServiceSetup) {
+    bindMembers(this, SegmentService.prototype);
     this.name = name;
     this.client = client;
     this.#log = log;
@@ -67,8 +69,6 @@ export class SegmentService implements BeforeApplicationShutdown, OnApplicationS
     this.deliver = this.#deliveries();
     client.on('call_refused', (reason, event) => this.#explain(event.type, reason));
     client.on('call_after_close', ({ type }) => this.#explainLate(type));
-    // As with `Analytics`, methods can be taken off the object.
-    for (const method of EVENT_TYPES) this[method] = this[method].bind(this) as never;
     announce(name, this);
   }
 

@@ -1,6 +1,7 @@
 /** `@companion/segment/nestjs/testing`: the module with clients that keep their events in memory. */
 import { Module, type DynamicModule, type Provider } from '@nestjs/common';
 
+import { bindMembers } from '../bound.js';
 import type { SegmentEvent } from '../params.js';
 import { RecordingAnalytics, type WaitOptions } from '../testing/recording-analytics.js';
 import { SegmentHealthIndicator } from './health.js';
@@ -19,6 +20,7 @@ export class RecordingSegmentService extends SegmentService {
     const recording = new RecordingAnalytics();
     super(setUpClient({ writeKey: 'recording', ...options }, name, () => recording));
     this.#recording = recording;
+    bindMembers(this, RecordingSegmentService.prototype);
   }
 
   /** What was accepted and not made to fail, in order, as it would have been sent. */

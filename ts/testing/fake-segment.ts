@@ -5,6 +5,7 @@
 import { createServer, type Server } from 'node:http';
 import type { Socket } from 'node:net';
 
+import { bindMembers } from '../bound.js';
 import { invalidOption } from '../errors.js';
 import { optionNames, requireKnown } from '../known-options.js';
 import { failLoudly, serve, type ExchangeContext } from './exchange.js';
@@ -156,6 +157,7 @@ class LoopbackSegment implements FakeSegment {
     faults = [],
     poison,
   }: FakeSegmentOptions) {
+    bindMembers(this, LoopbackSegment.prototype);
     this.host = host;
     this.#recording = new Recording(record);
     this.#faults.add(faults);

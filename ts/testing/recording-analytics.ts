@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 
 import { Analytics } from '../analytics.js';
+import { bindMembers } from '../bound.js';
 import { clearTimeout, setImmediate, setTimeout } from '../clock.js';
 import {
   EVENT_TYPES,
@@ -109,6 +110,14 @@ class RecordingEngine implements Engine {
 
   isPersisted(): number {
     return 0;
+  }
+
+  drain(): number {
+    return 0;
+  }
+
+  end(): void {
+    // Nothing of it outlives it.
   }
 
   stats(): string {
@@ -222,6 +231,7 @@ export class RecordingAnalytics extends Analytics {
     let engine: RecordingEngine | undefined;
     super({ writeKey: 'recording', ...settings }, (_options, wake) => (engine = new RecordingEngine(wake)));
     this.#recording = engine as unknown as RecordingEngine;
+    bindMembers(this, RecordingAnalytics.prototype);
   }
 
   /** What was accepted and not made to fail, in order. */

@@ -5,6 +5,12 @@ import { METHODS, MINIMAL, clientOf, nextFate, onSegment, plugin } from '../stag
 
 const disabled = (library, t, settings) => clientOf(library, t, { disable: true, ...settings });
 
+/** What may stand for a client. */
+const STAND_INS = {
+  'a Proxy of a client': (client) => new Proxy(client, {}),
+  'Object.create(client)': (client) => Object.create(client),
+};
+
 export const cases = [
   {
     name: 'ready is a promise that resolves',
@@ -103,6 +109,52 @@ export const cases = [
       const { on, once, off, emit } = disabled(library, t);
       for (const detached of [on, once, off, emit])
         assert.throws(() => detached('track', () => {}), TypeError);
+    },
+  },
+  ...Object.entries(STAND_INS).flatMap(([what, standIn]) => [
+    {
+      name: `the methods and getters of ${what}`,
+      async run(library, t) {
+        const { segment, analytics } = await onSegment(library, t);
+        const subject = standIn(analytics);
+        for (const method of METHODS) subject[method](MINIMAL[method]);
+        await subject.flush();
+        assert.equal(segment.eventCount, METHODS.length);
+        assert.equal(subject.VERSION, analytics.VERSION);
+        await subject.ready;
+        await subject.register(plugin('p', 'before'));
+        await subject.deregister('p');
+        await subject.closeAndFlush();
+      },
+    },
+    {
+      name: `on, once, off and emit of ${what}`,
+      async run(library, t) {
+        const analytics = disabled(library, t);
+        const subject = standIn(analytics);
+        const heard = [];
+        const always = (word) => heard.push(`on ${word}`);
+        assert.equal(subject.on('call_after_close', always), subject);
+        subject.once('call_after_close', (word) => heard.push(`once ${word}`));
+        subject.emit('call_after_close', 'a');
+        analytics.emit('call_after_close', 'b');
+        subject.off('call_after_close', always);
+        subject.emit('call_after_close', 'c');
+        assert.deepEqual(heard, ['on a', 'once a', 'on b']);
+      },
+    },
+  ]),
+  {
+    name: 'a subclass whose track() returns nothing',
+    async run(library, t) {
+      class Silent extends library.Analytics {
+        track(params, callback) {
+          super.track(params, callback);
+        }
+      }
+      const { segment, analytics } = await onSegment({ ...library, Analytics: Silent }, t);
+      assert.equal(analytics.track(MINIMAL.track), undefined);
+      await segment.waitForEvents(1);
     },
   },
   {

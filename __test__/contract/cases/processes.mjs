@@ -2,20 +2,22 @@ import assert from 'node:assert/strict';
 
 import { DEFECT, DELIBERATE } from '../libraries.mjs';
 import { KEY, startSegment } from '../stage.mjs';
+import { NEVER_MS } from '../../support/clients.mjs';
 import { lastLine, runScript } from '../../support/programs.mjs';
 
 /** Runs a program with a client in a process of its own. */
-async function run(library, t, program, { settings, options } = {}) {
+async function run(library, t, program, { settings, options, nodeOptions } = {}) {
   const segment = await startSegment(t, options);
   const given = { writeKey: KEY, host: segment.url, maxRetries: 1, flushInterval: 50, ...settings };
   const source = `
     import { createRequire } from 'node:module';
     const { Analytics } = createRequire(process.cwd() + '/')(${JSON.stringify(library.name)});
-    const analytics = new Analytics(${JSON.stringify(given)});
+    const SETTINGS = ${JSON.stringify(given)};
+    const analytics = new Analytics(SETTINGS);
     const track = (callback) => analytics.track({ userId: 'u1', event: 'e' }, callback);
     ${program}
   `;
-  return { segment, ...(await runScript(t, source)) };
+  return { segment, ...(await runScript(t, source, { nodeOptions })) };
 }
 
 const DRAINED_THROWS = `
@@ -32,7 +34,69 @@ const DRAINED_THROWS = `
   setImmediate(() => setImmediate(() => console.log(JSON.stringify(unhandled))));
 `;
 
+/** Programs that track three events, one of them from the end of the one before. */
+const CHAINS = {
+  'a callback': `track(() => track(() => track()));`,
+  'a listener': `let left = 2; analytics.on('track', () => left-- > 0 && track()); track();`,
+  'a listener of drained': `let left = 2; analytics.on('drained', () => left-- > 0 && track()); track();`,
+  'a listener of http_response': `let left = 2; analytics.on('http_response', () => left-- > 0 && track()); track();`,
+  'an after plugin': `
+    let left = 2;
+    const after = { name: 'p', type: 'after', isLoaded: () => true, load: async () => {} };
+    await analytics.register({ ...after, track: async (context) => (left-- > 0 && track(), context) });
+    track();`,
+  beforeExit: `process.once('beforeExit', () => { track(); track(); track(); });`,
+};
+
+/** Lets go of its client, and collects what can be collected. */
+const UNHELD = `
+  const httpClient = (url, request) => fetch(url, request);
+  (() => {
+    const unheld = new Analytics({ ...SETTINGS, httpClient, flushInterval: 200 });
+    unheld.track({ userId: 'u1', event: 'e' });
+    unheld.once('track', () => console.log(JSON.stringify('heard')));
+  })();
+  const collecting = setInterval(() => globalThis.gc(), 20);
+  setTimeout(() => clearInterval(collecting), 1_000);
+`;
+
+/** Tracks in a listener of `exit` that was added after the client. */
+const AT_EXIT = `process.on('exit', () => { track(); track(); });`;
+
 export const cases = [
+  ...Object.entries(CHAINS).map(([where, program]) => ({
+    name: `what ${where} tracks while the process ends by itself is delivered`,
+    async run(library, t) {
+      // Theirs knows no such setting and ignores it.
+      const { segment, code } = await run(library, t, program, { settings: { exitTimeout: NEVER_MS } });
+      assert.deepEqual([code, segment.eventCount], [0, 3]);
+    },
+  })),
+  {
+    name: 'a client that nobody refers to delivers, and calls a listener that came after the call',
+    async run(library, t) {
+      const { segment, stdout } = await run(library, t, UNHELD, { nodeOptions: ['--expose-gc'] });
+      assert.equal(lastLine(stdout), 'heard');
+      assert.equal(segment.eventCount, 1);
+    },
+  },
+  {
+    name: 'what is tracked in a listener of exit',
+    async run(library, t) {
+      const { segment, code } = await run(library, t, AT_EXIT, { settings: { exitTimeout: NEVER_MS } });
+      assert.deepEqual([code, segment.eventCount], [0, 2]);
+    },
+    differs: {
+      kind: DELIBERATE,
+      theirs: 'is lost',
+      ours: 'is delivered within `exitTimeout`; with `httpClient` or plugins refused (`false`)',
+      why: 'what returns `true` is delivered',
+      async run(library, t) {
+        const { segment, code } = await run(library, t, AT_EXIT);
+        assert.deepEqual([code, segment.eventCount], [0, 0]);
+      },
+    },
+  },
   {
     name: 'a process that has nothing else to do delivers what waits, and ends',
     async run(library, t) {

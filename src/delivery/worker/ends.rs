@@ -89,8 +89,8 @@ impl Worker {
         let bytes = unflushed.iter().map(|entry| entry.bytes.clone()).collect();
         let report = Report { stats, duration, unflushed: bytes };
         self.abandon(&unflushed);
-        if self.is_closing && flush.closes && !self.has_left() {
-            // Whoever hears that the client is closed may start the next one on the same spool.
+        if self.is_closing && flush.closes {
+            // Whoever hears that the client is closed hears nothing after it, and may start the next one on the same spool.
             self.farewells.push((flush.id, report));
             self.leave_by(flush.deadline);
         } else {

@@ -257,6 +257,10 @@ impl Worker {
         self.published.is_over = true;
         self.published.drained_up_to = u64::MAX;
         self.publish();
+        self.notify(Notice::Drained);
+        for (id, report) in std::mem::take(&mut self.farewells) {
+            self.notify(Notice::Flushed { id, report: Box::new(report) });
+        }
         let stats = self.snapshot.stats(&self.gate, self.elapsed());
         while let Some(flush) = self.flushes.take_first(|_| true) {
             let duration = self.elapsed().saturating_sub(flush.since);
@@ -307,6 +311,8 @@ impl Worker {
             admission.tells_evictions = self.interest.dropped;
             self.seen = admission.last_sequence();
             self.free = admission.free_up_to();
+            // Before any of it is settled, so that the end of every event is followed by `drained`.
+            self.was_busy |= self.outstanding() > 0;
             let fault = admission.tail.as_mut().and_then(Tail::take_fault);
             (std::mem::take(&mut admission.commands), std::mem::take(&mut admission.evictions), fault)
         };

@@ -1,6 +1,7 @@
 /** From a request to its answer. Knows nothing of Nest, Express or Fastify. */
 import type { IncomingHttpHeaders } from 'node:http';
 
+import { bindMembers } from '../../bound.js';
 import { logTo, type Log, type LoggerLike } from '../../logger.js';
 import type { NotificationStats } from '../counters.js';
 import { textOf } from '../notification.js';
@@ -40,6 +41,7 @@ export class WebhookHandler {
 
   /** @throws AnalyticsError `ERR_OPTION_INVALID` */
   constructor(receiver: NotificationReceiver, authentication: WebhookAuthentication, logger: LoggerLike) {
+    bindMembers(this, WebhookHandler.prototype);
     this.#receiver = receiver;
     this.#gatekeeper = new Gatekeeper(authentication);
     this.#log = logTo(logger, 'info');

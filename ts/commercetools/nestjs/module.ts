@@ -19,6 +19,7 @@ import { HttpAdapterHost } from '@nestjs/core';
 import type { IncomingMessage } from 'node:http';
 
 import { Analytics } from '../../analytics.js';
+import { bindMembers } from '../../bound.js';
 import { invalidOption } from '../../errors.js';
 import { optionNames, requireKnown, type OptionsPlace } from '../../known-options.js';
 import { ASYNC_MODULE_OPTIONS } from '../../nestjs/async-options.js';
@@ -90,6 +91,7 @@ export class CommercetoolsWebhookModule extends ConfigurableModuleClass implemen
 
   constructor(@Inject(PATH) path: string, @Inject(HttpAdapterHost) adapterHost: HttpAdapterHost) {
     super();
+    bindMembers(this, CommercetoolsWebhookModule.prototype);
     this.#path = path;
     this.#adapterHost = adapterHost;
     // Before Nest adds its body parsers. A testing module gets its adapter later; Nest 10 does not tell when.
