@@ -14,6 +14,7 @@
 mod bisection;
 mod bounds;
 mod compression;
+mod connections;
 mod flushing;
 mod outages;
 mod panics;

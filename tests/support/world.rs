@@ -327,7 +327,7 @@ impl World {
             Reply::Status(status) => (after, respond(status, Vec::new())),
             Reply::With(status, name, value) => (after, respond(status, vec![(name.to_owned(), value)])),
             Reply::Body(_) => (after, respond(200, Vec::new())),
-            Reply::Reset => (after, Err(Failure::Network)),
+            Reply::Reset | Reply::PartialAnswer => (after, Err(Failure::Network)),
             Reply::Hang | Reply::Drip => (self.nodes[node].config.request_timeout, Err(Failure::Timeout)),
         };
         self.schedule(node, after, Input::Answered { request, answer });

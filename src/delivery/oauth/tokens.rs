@@ -223,7 +223,7 @@ fn judged(answer: &Result<Response, Failure>, wall: SystemTime) -> Judged {
     let response = match answer {
         Ok(response) => response,
         Err(Failure::Timeout) => return Judged::Failed(DropReason::Timeout, None),
-        Err(Failure::Network) => return Judged::Failed(DropReason::Network, None),
+        Err(Failure::Network | Failure::Certificate(_)) => return Judged::Failed(DropReason::Network, None),
     };
     let status = response.status;
     let pause = retry::requested_pause(response.header("retry-after"), None, wall);

@@ -56,6 +56,9 @@ impl Worker {
             self.deliveries.insert(id, delivery);
             return;
         }
+        if let Err(Failure::Certificate(reason)) = answer {
+            self.tell_distrust("Segment's host", reason);
+        }
         let verdict = self.judge(answer);
         if !matches!(verdict, Verdict::Throttled(_)) {
             self.route.is_not_limited();
@@ -76,7 +79,7 @@ impl Worker {
 
     fn judge(&self, answer: &Result<Response, Failure>) -> Verdict {
         match answer {
-            Err(Failure::Network) => Verdict::Retry(DropReason::Network),
+            Err(Failure::Network | Failure::Certificate(_)) => Verdict::Retry(DropReason::Network),
             Err(Failure::Timeout) => Verdict::Retry(DropReason::Timeout),
             Ok(response) => {
                 let retry_after = response.header("retry-after");
@@ -120,7 +123,7 @@ impl Worker {
         self.published.delivered += delivery.batch.entries().len() as u64;
         self.published.consecutive_failures = 0;
         self.published.last_success = Some(self.elapsed());
-        self.is_refusal_told = false;
+        (self.is_refusal_told, self.is_distrust_told) = (false, false);
         match self.route.succeed() {
             Recovered::Nothing => {}
             Recovered::KeyRefused => {
@@ -302,7 +305,27 @@ impl Worker {
         self.notify(Notice::Trouble { error: Error::new(ErrorKind::Unauthorized, text), status });
     }
 
+    /// Told once for each time it begins: it hardly ends by itself, and nothing else would be heard of it for hours.
+    fn tell_distrust(&mut self, server: &str, reason: &'static str) {
+        if std::mem::replace(&mut self.is_distrust_told, true) {
+            return;
+        }
+        self.log(
+            Level::Error,
+            "a server's certificate is not trusted; events are kept and tried again",
+            || json!({ "server": server, "reason": reason }),
+        );
+        let text = format!(
+            "The certificate of {server} is not trusted: {reason}. Events are kept and tried again. Where something on the \
+             way inspects TLS, give its certificate authority in the option ca, or start Node with NODE_EXTRA_CA_CERTS."
+        );
+        self.notify(Notice::Trouble { error: Error::new(ErrorKind::Network, text), status: None });
+    }
+
     fn token_answered(&mut self, answer: &Result<Response, Failure>) {
+        if let Err(Failure::Certificate(reason)) = answer {
+            self.tell_distrust("the authorization server", reason);
+        }
         let now = self.now;
         let Some(tokens) = &mut self.tokens else { return };
         match tokens.answered(answer, now.elapsed, now.wall, &mut self.chance) {

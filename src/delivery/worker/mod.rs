@@ -124,6 +124,7 @@ pub struct Worker {
     /// Events were pending since `drained` was told last.
     was_busy: bool,
     is_refusal_told: bool,
+    is_distrust_told: bool,
     is_closing: bool,
     /// Nobody holds the client any more.
     is_released: bool,
@@ -183,6 +184,7 @@ impl Worker {
             is_recovered_turn: false,
             was_busy: false,
             is_refusal_told: false,
+            is_distrust_told: false,
             is_closing: false,
             is_released: false,
             farewells: Vec::new(),
@@ -219,6 +221,12 @@ impl Worker {
     #[must_use]
     pub const fn due_at(&self) -> Option<Duration> {
         self.due_at
+    }
+
+    /// Whether the client is over: nothing will be sent any more.
+    #[must_use]
+    pub const fn is_over(&self) -> bool {
+        self.published.is_over
     }
 
     /// Whether the client is over and nobody can ask anything of it any more.
