@@ -9,10 +9,7 @@ use crate::support::{Harness, Reply, Server, options};
 
 fn pauses_after(replies: Vec<Reply>) -> (Server, Vec<Duration>) {
     let server = Server::replying(replies);
-    let harness = Harness::start(Options {
-        max_retries: Some(0.0),
-        ..options(&server.url)
-    });
+    let harness = Harness::start(Options { max_retries: Some(0.0), ..options(&server.url) });
     harness.track_many(3);
     harness.flush();
     assert_eq!(harness.delivered(), [0, 1, 2], "a pause counts as no attempt");
@@ -75,10 +72,7 @@ fn a_limit_closes_the_whole_client() {
 #[test]
 fn a_limit_that_never_ends_is_given_up_after_max_rate_limit() {
     let server = Server::start(|_, _| Reply::With(429, "retry-after", "60".into()));
-    let harness = Harness::start(Options {
-        max_rate_limit_duration: Some(600.0),
-        ..options(&server.url)
-    });
+    let harness = Harness::start(Options { max_rate_limit_duration: Some(600.0), ..options(&server.url) });
     harness.track_many(2);
     let report = harness.flush();
     assert_eq!(harness.dropped(), [(("rate_limited", Some(429)), vec![0, 1])].into());
@@ -90,8 +84,7 @@ fn a_limit_that_outlasts_max_rate_limit_is_given_up_in_time() {
     for (status, requested) in [(429, 6), (503, 6), (429, 300)] {
         let limit = Reply::With(status, "retry-after", requested.to_string());
         let server = Server::start(move |_, _| limit.clone());
-        let harness =
-            Harness::start(Options { max_rate_limit_duration: Some(1.0), ..options(&server.url) });
+        let harness = Harness::start(Options { max_rate_limit_duration: Some(1.0), ..options(&server.url) });
         harness.track_many(2);
         let report = harness.flush();
         assert_eq!(harness.dropped(), [(("rate_limited", Some(status)), vec![0, 1])].into());

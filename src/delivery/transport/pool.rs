@@ -27,6 +27,8 @@ const MAX_AGE: Duration = Duration::from_secs(4 * 60);
 const MAX_REQUESTS: usize = 64;
 /// So many idle connections are kept, or as many as the client with the most requests at once may need.
 const MAX_IDLE: usize = 16;
+/// Those beyond are kept for this long only: a burst comes in waves.
+const SURPLUS_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What makes connections usable for another client. It holds secrets: never shown.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -174,17 +176,18 @@ impl Pool {
 
     fn keep(self: &Arc<Self>, mut connection: Connection) {
         connection.idle_since = self.clock.elapsed();
-        // Where requests wait for their turn, the next one has use for it.
-        let is_wanted = self.slots.available_permits() == 0;
-        let most = if is_wanted { MAX_REQUESTS } else { self.max_idle.load(Ordering::Relaxed) };
-        let mut idle = self.idle();
-        if !connection.is_fresh(connection.idle_since) || idle.connections.len() >= most {
+        if !connection.is_fresh(connection.idle_since) {
             return;
         }
+        let mut idle = self.idle();
         idle.connections.push(connection);
-        if idle.sweeper.is_none() {
-            let sweep = sweep(Arc::downgrade(self), Arc::clone(&self.clock));
-            idle.sweeper = Some(tokio::spawn(sweep).abort_handle());
+        // One that has become one too many is closed earlier than the sweeper would look.
+        let is_surplus = idle.connections.len() == self.max_idle.load(Ordering::Relaxed) + 1;
+        if is_surplus || idle.sweeper.is_none() {
+            let sweeper = tokio::spawn(sweep(Arc::downgrade(self), Arc::clone(&self.clock))).abort_handle();
+            if let Some(other) = idle.sweeper.replace(sweeper) {
+                other.abort();
+            }
         }
     }
 
@@ -193,11 +196,17 @@ impl Pool {
         let now = self.clock.elapsed();
         let mut idle = self.idle();
         idle.connections.retain(|connection| !connection.sender.is_closed() && connection.is_fresh(now));
-        let since = idle.connections.iter().map(|connection| connection.idle_since).min();
-        if since.is_none() {
+        // The ones that were used least lately come first.
+        let surplus = idle.connections.len().saturating_sub(self.max_idle.load(Ordering::Relaxed));
+        let is_over = |connection: &Connection| now.saturating_sub(connection.idle_since) >= SURPLUS_TIMEOUT;
+        let over = idle.connections.iter().take(surplus).take_while(|connection| is_over(connection)).count();
+        drop(idle.connections.drain(..over));
+        let Some(oldest) = idle.connections.first() else {
             idle.sweeper = None;
-        }
-        since.map(|since| (since + IDLE_TIMEOUT).saturating_sub(now))
+            return None;
+        };
+        let timeout = if over < surplus { SURPLUS_TIMEOUT } else { IDLE_TIMEOUT };
+        Some((oldest.idle_since + timeout).saturating_sub(now))
     }
 
     fn idle(&self) -> MutexGuard<'_, Idle> {
