@@ -52,14 +52,6 @@ export declare function checkOptions(options: string): OptionProblem | null
  */
 export declare function drainClients(done: Array<number>): void
 
-/**
- * Takes one event in for a client of this thread: its JSON text and its flags. Returns its sequence number from
- * 1, or minus the number of the reason it was refused for.
- *
- * A function with a number and not a method: unwrapping an object costs three times all of this call.
- */
-export declare function enqueue(handle: number, text: string, flags: number): number
-
 /** The unsettled events of a segment. */
 export interface ExportedSegment {
   /** One JSON text a line. */

@@ -6,7 +6,7 @@
 
 use std::cell::RefCell;
 use std::sync::LazyLock;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
 use memchr::memmem::Finder;
@@ -291,11 +291,11 @@ fn with_iso_timestamp<T>(now: SystemTime, look: impl FnOnce(&str) -> T) -> T {
     thread_local! {
         static LAST: RefCell<(Option<i64>, String)> = const { RefCell::new((None, String::new())) };
     }
-    // A clock outside the years that ISO 8601 can write: the epoch stands in.
-    let timestamp = Timestamp::try_from(now).unwrap_or_default();
-    let millisecond = timestamp.as_millisecond();
+    let millisecond = milliseconds_since_1970(now);
     LAST.with_borrow_mut(|(last, text)| {
         if *last != Some(millisecond) {
+            // A clock outside the years that ISO 8601 can write: the epoch stands in.
+            let timestamp = Timestamp::from_millisecond(millisecond).unwrap_or_default();
             *text = format!("{timestamp:.3}");
             *last = Some(millisecond);
         }
@@ -303,11 +303,18 @@ fn with_iso_timestamp<T>(now: SystemTime, look: impl FnOnce(&str) -> T) -> T {
     })
 }
 
+fn milliseconds_since_1970(moment: SystemTime) -> i64 {
+    let milliseconds = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+    match moment.duration_since(UNIX_EPOCH) {
+        Ok(after) => milliseconds(after),
+        Err(before) => -milliseconds(before.duration()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use std::time::{Duration, UNIX_EPOCH};
 
     const NOW: SystemTime = UNIX_EPOCH;
 

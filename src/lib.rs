@@ -42,7 +42,6 @@ pub mod testing {
     pub use crate::delivery::worker::{Attempt, Input, Moment, Output, Worker};
     pub use crate::error::{Error, ErrorKind};
     pub use crate::event::{EventType, Parts};
-    pub use crate::queue::spool::Settings;
     pub use crate::queue::spool::disk::{Disk, Item, LOCK_FILE, Lock, LogFile, SystemDisk};
     pub use crate::queue::spool::extents::Settled;
     pub use crate::queue::spool::jobs::{Chore, Done, Job};
@@ -50,6 +49,7 @@ pub mod testing {
     pub use crate::queue::spool::record::Acknowledgement;
     pub use crate::queue::spool::recovery::{Examined, Recovery};
     pub use crate::queue::spool::tail::Tail;
+    pub use crate::queue::spool::{Settings, SyncJob};
     pub use crate::queue::{Place, Tracking};
     pub use crate::stats::{DropReason, Refusal, SpoolState, Stats};
 }

@@ -7,8 +7,11 @@ import type * as Binding from '../index.js';
 import { AnalyticsError } from './errors.js';
 import { VERSION } from './version.js';
 
-/** What the addon exports: `index.d.ts` is generated from its sources. */
-export type Addon = typeof Binding;
+/** What the addon exports: `index.d.ts` is generated from its sources, but for what is written by hand there. */
+export type Addon = typeof Binding & {
+  /** Returns the event's sequence number from 1, or minus the number of the reason it was refused for. */
+  readonly enqueue: (handle: number, text: string, flags: number) => number;
+};
 
 const HELP = 'https://github.com/companion/segment/blob/main/docs/TROUBLESHOOTING.md#the-addon';
 

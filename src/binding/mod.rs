@@ -8,6 +8,7 @@
 
 mod aws;
 mod commercetools;
+mod enqueue;
 mod environment;
 pub mod mailbox;
 mod spool;
@@ -28,8 +29,7 @@ use crate::delivery::transport::callback::CallbackTransport;
 use crate::delivery::transport::http::HttpTransport;
 use crate::delivery::transport::{Failure, Response, Transport, Ways, tls};
 use crate::error::{Error, ErrorKind};
-use crate::event::{EventType, MAX_EVENT_BYTES, Parts};
-use crate::queue::Tracking;
+use crate::event::MAX_EVENT_BYTES;
 use crate::stats::Refusal;
 use mailbox::Mailbox;
 
@@ -93,18 +93,6 @@ pub fn trust_for_process(pem: String, with_mozilla: bool) {
 /// An error with its own code instead of one of napi's.
 fn to_napi(error: &Error) -> napi::Error<&'static str> {
     napi::Error::new(error.kind().code(), error.to_string())
-}
-
-/// What the flags of `enqueue` mean. The lowest three bits are the index of the event type.
-mod flag {
-    pub const TYPE: u32 = 0b111;
-    pub const CONTEXT: u32 = 1 << 3;
-    pub const MESSAGE_ID: u32 = 1 << 4;
-    pub const TIMESTAMP: u32 = 1 << 5;
-    pub const INTEGRATIONS: u32 = 1 << 6;
-    pub const TRACKED: u32 = 1 << 7;
-    /// Whoever waits for a tracked event has it still.
-    pub const KNOWN: u32 = 1 << 8;
 }
 
 /// The bits of `usesCallback`.
@@ -291,35 +279,6 @@ impl Drop for NativeClient {
 #[napi]
 pub fn drain_clients(done: Vec<u32>) {
     environment::drain_clients(&done);
-}
-
-/// Takes one event in for a client of this thread: its JSON text and its flags. Returns its sequence number from
-/// 1, or minus the number of the reason it was refused for.
-///
-/// A function with a number and not a method: unwrapping an object costs three times all of this call.
-#[napi]
-#[allow(clippy::cast_precision_loss, reason = "2^53 events are a few centuries of the fastest caller")]
-pub fn enqueue(handle: u32, text: JsString, flags: u32) -> f64 {
-    let index = (flags & flag::TYPE) as usize;
-    let Some(&event_type) = EventType::ALL.get(index) else { return refused(Refusal::Malformed) };
-    let parts = Parts {
-        context: flags & flag::CONTEXT != 0,
-        message_id: flags & flag::MESSAGE_ID != 0,
-        timestamp: flags & flag::TIMESTAMP != 0,
-        integrations: flags & flag::INTEGRATIONS != 0,
-    };
-    let tracking = match (flags & flag::TRACKED != 0, flags & flag::KNOWN != 0) {
-        (false, _) => Tracking::Nobody,
-        (true, false) => Tracking::Whole,
-        (true, true) => Tracking::Fate,
-    };
-    let accepted = environment::with_client(handle, |client| {
-        with_utf8(&text, |text| match text {
-            Some(text) => client.enqueue(text, event_type, parts, tracking),
-            None => Err(client.refuse(Refusal::TooLarge)),
-        })
-    });
-    accepted.unwrap_or(Err(Refusal::Closed)).map_or_else(refused, |sequence| sequence as f64)
 }
 
 fn header_list(json: &str) -> Vec<(String, String)> {

@@ -153,6 +153,7 @@ impl Simulation {
         world.encodes = false;
         let mut latency = rng.fork();
         world.disk_latency = Box::new(move || Duration::from_micros(latency.u64(20..20_000)));
+        world.commits_early = rng.bool();
         let mut simulation = Self {
             world,
             disk: SimulatedDisk::default(),

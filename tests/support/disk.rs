@@ -118,18 +118,20 @@ impl SimulatedDisk {
         state.durable_files.remove(path);
     }
 
-    /// A disk with the same content and no locks.
+    /// A disk with the same content, as safe as it is here, and no locks.
     pub fn copy(&self) -> Self {
         let state = self.state();
-        let copied = |files: &BTreeMap<PathBuf, Inode>| {
-            files
-                .iter()
-                .map(|(path, inode)| (path.clone(), Arc::new(Mutex::new(inode.lock().unwrap().clone()))))
-                .collect()
+        let mut inodes: BTreeMap<*const Mutex<Content>, Inode> = BTreeMap::new();
+        let mut copied = |files: &BTreeMap<PathBuf, Inode>| -> BTreeMap<PathBuf, Inode> {
+            let mut copy = |inode: &Inode| {
+                let copy = || Arc::new(Mutex::new(inode.lock().unwrap().clone()));
+                Arc::clone(inodes.entry(Arc::as_ptr(inode)).or_insert_with(copy))
+            };
+            files.iter().map(|(path, inode)| (path.clone(), copy(inode))).collect()
         };
         Self(Arc::new(Mutex::new(State {
             files: copied(&state.files),
-            durable_files: copied(&state.files),
+            durable_files: copied(&state.durable_files),
             directories: state.directories.clone(),
             ..State::default()
         })))

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use companion_segment::testing::{
     Attempt, Body, Client, Clock, Config, Encoder, Environment, Failure, Input, Interest, Job, Maintenance,
-    Moment, Notice, Observer, Options, Output, Pause, Report, Response, Undriven, Worker,
+    Moment, Notice, Observer, Options, Output, Pause, Report, Response, SyncJob, Undriven, Worker,
 };
 use fastrand::Rng;
 
@@ -129,12 +129,29 @@ impl Node {
 /// What the network does with a request of a node: after how long, and what.
 pub type Network = Box<dyn FnMut(usize, &Recorded) -> (Duration, Reply)>;
 
+/// What is to happen to a client.
+enum Happening {
+    /// It is told something.
+    Told(Input),
+    /// A commit reaches the disk, and it is told.
+    Committed(SyncJob),
+}
+
+impl Happening {
+    fn carry_out(self) -> Input {
+        match self {
+            Self::Told(input) => input,
+            Self::Committed(job) => Input::Synced(job.run()),
+        }
+    }
+}
+
 /// The world.
 pub struct World {
     now: Arc<AtomicU64>,
     /// Who is in it.
     pub nodes: Vec<Node>,
-    happenings: BTreeMap<(u64, u64), (usize, Input)>,
+    happenings: BTreeMap<(u64, u64), (usize, Happening)>,
     order: u64,
     /// Every request there was.
     pub requests: Vec<Recorded>,
@@ -143,6 +160,8 @@ pub struct World {
     network: Network,
     /// How long a piece of work on disk takes.
     pub disk_latency: Box<dyn FnMut() -> Duration>,
+    /// Whether what a commit covers is safe from its beginning, or from its end only.
+    pub commits_early: bool,
     /// Whether bodies are really written.
     pub encodes: bool,
     /// Steps so far, of all clients.
@@ -161,6 +180,7 @@ impl World {
             sent_at: Vec::new(),
             network,
             disk_latency: Box::new(|| Duration::from_micros(50)),
+            commits_early: false,
             encodes: true,
             steps: 0,
         }
@@ -228,10 +248,14 @@ impl World {
         self.now.fetch_add(u64::try_from(duration.as_micros()).unwrap(), Ordering::Relaxed);
     }
 
-    fn schedule(&mut self, node: usize, after: Duration, input: Input) {
+    fn schedule(&mut self, node: usize, after: Duration, happening: Happening) {
         self.order += 1;
         let at = self.now() + u64::try_from(after.as_micros()).unwrap();
-        self.happenings.insert((at, self.order), (node, input));
+        self.happenings.insert((at, self.order), (node, happening));
+    }
+
+    fn tell(&mut self, node: usize, after: Duration, input: Input) {
+        self.schedule(node, after, Happening::Told(input));
     }
 
     /// One step of a client.
@@ -283,8 +307,9 @@ impl World {
             Output::Job(job) => self.run_job(node, job),
             Output::Sync(job) => {
                 let after = (self.disk_latency)();
-                let result = job.run();
-                self.schedule(node, after, Input::Synced(result));
+                let commit = Happening::Committed(job);
+                let commit = if self.commits_early { Happening::Told(commit.carry_out()) } else { commit };
+                self.schedule(node, after, commit);
             }
             Output::Notify(notice) => self.nodes[node].memory.notify(notice),
         }
@@ -294,7 +319,7 @@ impl World {
         let after = (self.disk_latency)();
         let Some(maintenance) = &mut self.nodes[node].maintenance else { return };
         let done = maintenance.run(job);
-        self.schedule(node, after, Input::Done(done));
+        self.tell(node, after, Input::Done(done));
     }
 
     fn send(&mut self, node: usize, attempt: &Attempt) {
@@ -321,7 +346,7 @@ impl World {
         self.requests.push(recorded);
         self.sent_at.push(now);
         let request = attempt.request;
-        self.schedule(node, Duration::ZERO, Input::Sent { raw, on_the_wire: length });
+        self.tell(node, Duration::ZERO, Input::Sent { raw, on_the_wire: length });
         let respond = |status, headers| Ok(Response { status, headers, ..Response::default() });
         let (after, answer) = match reply {
             Reply::Status(status) => (after, respond(status, Vec::new())),
@@ -330,7 +355,7 @@ impl World {
             Reply::Reset | Reply::PartialAnswer => (after, Err(Failure::Network)),
             Reply::Hang | Reply::Drip => (self.nodes[node].config.request_timeout, Err(Failure::Timeout)),
         };
-        self.schedule(node, after, Input::Answered { request, answer });
+        self.tell(node, after, Input::Answered { request, answer });
     }
 
     /// Lets everybody do what can be done at this moment.
@@ -347,8 +372,8 @@ impl World {
             if let Some(entry) = self.happenings.first_entry()
                 && entry.key().0 <= now
             {
-                let (node, input) = entry.remove();
-                self.step(node, input);
+                let (node, happening) = entry.remove();
+                self.step(node, happening.carry_out());
                 continue;
             }
             let Some(node) = self.nodes.iter().position(Node::is_due) else { return };

@@ -247,6 +247,7 @@ impl Worker {
             delivery.state = State::Waiting { not_before: self.now.elapsed };
         }
         self.forget_jobs();
+        self.forget_commit();
         self.due_at = Some(Duration::ZERO);
         std::mem::take(&mut self.outputs)
     }

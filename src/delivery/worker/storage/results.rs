@@ -25,12 +25,17 @@ impl Worker {
         self.degrade(io::Error::other("a piece of work on it came to no end"));
     }
 
+    /// Nobody will hear of a commit that is under way: it counts as failed.
+    pub(in crate::delivery::worker) fn forget_commit(&mut self) {
+        if self.storage.as_ref().is_some_and(|storage| storage.is_syncing) {
+            self.synced(Err(io::Error::other("a commit came to no end")));
+        }
+    }
+
     pub(in crate::delivery::worker) fn forget_jobs(&mut self) {
         let Some(storage) = &mut self.storage else { return };
         storage.is_busy = false;
-        storage.is_syncing = false;
         storage.unnoted.clear();
-        storage.displaced.append(&mut storage.committing);
         storage.recovery.read_failed();
         storage.readings.clear();
         storage.jobs.retain(|job| !matches!(job, Job::ReadAwaited(_) | Job::Bury { .. }));
