@@ -26,4 +26,5 @@ mod spool_kill;
 mod spooling;
 mod support;
 mod taking_over;
+mod token_answers;
 mod transports;

@@ -94,6 +94,15 @@ fn a_limit_that_outlasts_max_rate_limit_is_given_up_in_time() {
 }
 
 #[test]
+fn a_request_that_is_under_way_when_max_rate_limit_is_over_is_waited_for() {
+    let server = Server::replying([Reply::With(429, "retry-after", "1".into()), Reply::Hang]);
+    let harness = Harness::start(Options { max_rate_limit_duration: Some(1.5), ..options(&server.url) });
+    harness.track_many(2);
+    assert_eq!(harness.flush().stats.delivered, 2);
+    assert_eq!(server.requests().len(), 3);
+}
+
+#[test]
 fn backoff_doubles_from_half_a_second_with_equal_jitter() {
     let server = Server::replying(vec![Reply::Status(500); 9]);
     let harness = Harness::start(options(&server.url));

@@ -75,7 +75,11 @@ impl Cause {
         let (what, cure) = match self.reason {
             DropReason::Unauthorized => (
                 "the authorization server refused the OAuth client",
-                "Check clientId, keyId, clientKey, scope and authServer.",
+                "Check clientId, keyId, clientKey and authServer.",
+            ),
+            DropReason::RateLimited => (
+                "the authorization server asked for pauses for too long",
+                "Use fewer clients, or raise maxRateLimitDuration.",
             ),
             DropReason::Network => (
                 "there is no way to the authorization server",

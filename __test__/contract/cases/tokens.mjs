@@ -24,6 +24,14 @@ export const cases = [
     },
   })),
   {
+    name: '429 for a token is a pause, and no attempt',
+    async run(library, t) {
+      const pause = { status: 429, headers: { 'retry-after': '1' } };
+      const outcome = await answered(library, t, [pause, pause]);
+      assert.deepEqual(outcome, { reason: undefined, tokenRequests: 3, batches: 1 });
+    },
+  },
+  {
     name: '200 for a token, and none in it, is tried again',
     async run(library, t) {
       const outcome = await answered(library, t, [{ status: 200, body: '<html>' }]);

@@ -50,6 +50,7 @@ impl HttpTransport {
     ///
     /// # Errors
     /// Those of [`HttpTransport::new`].
+    #[cfg(feature = "testing")]
     pub fn with_clock(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, Error> {
         let pool = Pool::new(connector(config.proxy.as_ref(), config)?, clock);
         Ok(Self { pool: Arc::new(pool), attempt_timeout: config.request_timeout })
