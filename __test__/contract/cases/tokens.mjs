@@ -30,6 +30,18 @@ export const cases = [
       const outcome = await answered(library, t, [pause, pause]);
       assert.deepEqual(outcome, { reason: undefined, tokenRequests: 3, batches: 1 });
     },
+    differs: {
+      kind: DELIBERATE,
+      theirs: 'each is a failed request: after `maxRetries` the batch is dropped',
+      ours: 'no number of pauses ends an event; `maxRateLimitDuration` does',
+      why: 'it is what Segment is granted as well',
+      advice: 'set `maxRateLimitDuration` where old events are worth nothing',
+      async run(library, t) {
+        const pause = { status: 429, headers: { 'retry-after': '1' } };
+        const { reason, batches } = await answered(library, t, [pause, pause]);
+        assert.deepEqual([reason.message, batches], ['[429] Too Many Requests', 0]);
+      },
+    },
   },
   {
     name: '200 for a token, and none in it, is tried again',

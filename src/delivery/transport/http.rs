@@ -16,7 +16,7 @@ use super::connector::{Connector, ProxyRoute};
 use super::pool::{Connection, Pool, PoolKey};
 use super::{Answer, Failure, MAX_RESPONSE_BYTES, Request, Response, Transport, tls};
 use crate::config::{Config, Secret};
-use crate::delivery::clock::{Clock, SystemClock};
+use crate::delivery::clock::SystemClock;
 use crate::error::Error;
 
 /// The way of one client to one server.
@@ -51,7 +51,7 @@ impl HttpTransport {
     /// # Errors
     /// Those of [`HttpTransport::new`].
     #[cfg(feature = "testing")]
-    pub fn with_clock(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, Error> {
+    pub fn with_clock(config: &Config, clock: Arc<dyn crate::delivery::clock::Clock>) -> Result<Self, Error> {
         let pool = Pool::new(connector(config.proxy.as_ref(), config)?, clock);
         Ok(Self { pool: Arc::new(pool), attempt_timeout: config.request_timeout })
     }
