@@ -1,4 +1,5 @@
 //! What answers of the authorization server do to events.
+#![allow(clippy::unnecessary_wraps, reason = "answers stand in one list with failures")]
 
 use std::time::Duration;
 

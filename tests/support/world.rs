@@ -133,6 +133,7 @@ pub type Network = Box<dyn FnMut(usize, &Recorded) -> (Duration, Reply)>;
 pub type TokenServer = Box<dyn FnMut(usize) -> (Duration, Result<Response, Failure>)>;
 
 /// An answer with a token that is good for so many seconds.
+#[allow(clippy::unnecessary_wraps, reason = "it stands beside failures")]
 pub fn granted(seconds: u64) -> Result<Response, Failure> {
     let body = format!(r#"{{"access_token":"token","expires_in":{seconds},"token_type":"Bearer"}}"#);
     Ok(Response { status: 200, body: body.into_bytes(), ..Response::default() })

@@ -1,5 +1,9 @@
 //! Connections to one server in one way. All clients of the process with equal settings share them, and they are gone with
 //! the last of those clients.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "no client owns these tasks: that of a connection ends with it, the sweeper with its pool"
+)]
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
