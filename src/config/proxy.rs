@@ -11,7 +11,7 @@ use crate::error::Error;
 /// What the environment says, where it is to be obeyed. Holds credentials: never shown.
 #[derive(Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-#[allow(missing_docs, reason = "each is the variable of its name")]
+#[allow(missing_docs, clippy::struct_field_names, reason = "each is the variable of its name")]
 pub struct EnvironmentProxies {
     pub https_proxy: Option<String>,
     pub http_proxy: Option<String>,
