@@ -111,6 +111,9 @@ export interface OptionProblem {
 /** Reads a raw notification. The answer is JSON, see `Answer`. */
 export declare function parseNotification(raw: string): string
 
+/** Whom Node was told to trust: PEM, and whether that is beside Mozilla's roots. The first call for a process counts. */
+export declare function trustForProcess(pem: string, withMozilla: boolean): void
+
 /** The messages in a record or event of AWS, as a JSON array of `{ message, messageId?, topicArn?, .. }`. */
 export declare function unwrapRecord(record: string): string
 

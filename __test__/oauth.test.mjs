@@ -140,6 +140,45 @@ describe('the authorization server', () => {
     });
   }
 
+  test('that knows no such client is told of also where everybody waits for events', async (t) => {
+    const answers = Array.from({ length: 5 }, () => ({
+      status: 401,
+      body: '{"error":"unauthorized_client"}',
+    }));
+    const server = await startOAuth(t, { answers });
+    const lines = [];
+    const logger = {
+      error: (...parts) => lines.push(parts),
+      warn: () => {},
+      info: () => {},
+      debug: () => {},
+    };
+    const analytics = startAnalytics(t, server, { flushAt: 1, logger });
+    const troubles = [];
+    analytics.on('error', ({ code, reason }) => code === 'unknown' && troubles.push(reason));
+    for (let number = 0; number < 2; number += 1) {
+      const { code, message } = await analytics.deliver.track(MINIMAL.track).catch((error) => error);
+      assert.equal(code, 'ERR_UNAUTHORIZED');
+      assert.match(message, /the authorization server refused the OAuth client/);
+    }
+    assert.deepEqual(
+      troubles.map(({ code, status }) => [code, status]),
+      [['ERR_UNAUTHORIZED', 401]],
+    );
+    assert.match(inspect(lines), /the authorization server refused the OAuth client/);
+  });
+
+  test('that asks for pauses for longer than maxRateLimitDuration', async (t) => {
+    const answer = { status: 429, headers: { 'retry-after': '60' } };
+    const server = await startOAuth(t, { answers: [answer] });
+    const analytics = startAnalytics(t, server, { maxRateLimitDuration: 0.2 });
+    const failures = failuresOf(analytics);
+    trackMany(analytics, 2);
+    assert.equal((await analytics.flush()).dropped.rate_limited, 2);
+    assert.equal(server.tokenRequests.length, 1);
+    assert.match(failures[0].reason.message, /the authorization server asked for pauses for too long/);
+  });
+
   for (const status of [400, 401, 403, 404, 413, 415, 422, 425, 431]) {
     test(`that answers ${status} without an error of OAuth is asked again`, async (t) => {
       const server = await startOAuth(t, { answers: [{ status }, { status, body: '<html>' }] });

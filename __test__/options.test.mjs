@@ -175,7 +175,7 @@ describe('other kinds', () => {
 
   for (const value of ['', 'nope', 'ftp://proxy.example', 'socks5://proxy.example', 'proxy.example:3128']) {
     test(`proxy: '${value}' is no HTTP proxy`, () => {
-      const limit = 'an http or https URL such as http://proxy.internal:3128';
+      const limit = "an http or https URL such as http://proxy.internal:3128, or 'environment'";
       assertRefused({ proxy: value }, { field: 'proxy', limit });
     });
   }

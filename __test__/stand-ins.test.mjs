@@ -108,6 +108,7 @@ const ANALYTICS = {
   reconnect: (subject) => subject.reconnect(),
   stats: (subject) => (subject.track(MINIMAL.track), subject.stats().accepted),
   identifyNatively: (subject) => typeof subject.identifyNatively(() => '+'),
+  refusedEvent: (subject) => subject.refusedEvent('track', {}).type,
   register: (subject) => subject.register(plugin('p')),
   deregister: async (subject, { object }) => {
     const unloaded = [];

@@ -14,6 +14,7 @@
 mod bisection;
 mod bounds;
 mod compression;
+mod connections;
 mod flushing;
 mod holding;
 mod outages;
@@ -26,4 +27,5 @@ mod spool_kill;
 mod spooling;
 mod support;
 mod taking_over;
+mod token_answers;
 mod transports;

@@ -2,15 +2,14 @@
 
 use std::time::Duration;
 
+use companion_segment::testing::Options;
+
 use crate::support::world::began;
 use crate::support::{Harness, Reply, Server, options};
 
 fn pauses_after(replies: Vec<Reply>) -> (Server, Vec<Duration>) {
     let server = Server::replying(replies);
-    let harness = Harness::start(companion_segment::testing::Options {
-        max_retries: Some(0.0),
-        ..options(&server.url)
-    });
+    let harness = Harness::start(Options { max_retries: Some(0.0), ..options(&server.url) });
     harness.track_many(3);
     harness.flush();
     assert_eq!(harness.delivered(), [0, 1, 2], "a pause counts as no attempt");
@@ -58,7 +57,7 @@ fn a_limit_closes_the_whole_client() {
         0 => Reply::With(429, "retry-after", "60".into()),
         _ => Reply::Status(200),
     });
-    let harness = Harness::start(companion_segment::testing::Options {
+    let harness = Harness::start(Options {
         flush_at: Some(1.0),
         max_concurrent_requests: Some(1.0),
         ..options(&server.url)
@@ -73,14 +72,34 @@ fn a_limit_closes_the_whole_client() {
 #[test]
 fn a_limit_that_never_ends_is_given_up_after_max_rate_limit() {
     let server = Server::start(|_, _| Reply::With(429, "retry-after", "60".into()));
-    let harness = Harness::start(companion_segment::testing::Options {
-        max_rate_limit_duration: Some(600.0),
-        ..options(&server.url)
-    });
+    let harness = Harness::start(Options { max_rate_limit_duration: Some(600.0), ..options(&server.url) });
     harness.track_many(2);
     let report = harness.flush();
     assert_eq!(harness.dropped(), [(("rate_limited", Some(429)), vec![0, 1])].into());
     assert_eq!(report.duration.as_secs(), 600, "in time, not after the pause that was asked for");
+}
+
+#[test]
+fn a_limit_that_outlasts_max_rate_limit_is_given_up_in_time() {
+    for (status, requested) in [(429, 6), (503, 6), (429, 300)] {
+        let limit = Reply::With(status, "retry-after", requested.to_string());
+        let server = Server::start(move |_, _| limit.clone());
+        let harness = Harness::start(Options { max_rate_limit_duration: Some(1.0), ..options(&server.url) });
+        harness.track_many(2);
+        let report = harness.flush();
+        assert_eq!(harness.dropped(), [(("rate_limited", Some(status)), vec![0, 1])].into());
+        assert_eq!(server.requests().len(), 1, "not after the pause");
+        assert!((1_000..1_100).contains(&report.duration.as_millis()), "{:?}", report.duration);
+    }
+}
+
+#[test]
+fn a_request_that_is_under_way_when_max_rate_limit_is_over_is_waited_for() {
+    let server = Server::replying([Reply::With(429, "retry-after", "1".into()), Reply::Hang]);
+    let harness = Harness::start(Options { max_rate_limit_duration: Some(1.5), ..options(&server.url) });
+    harness.track_many(2);
+    assert_eq!(harness.flush().stats.delivered, 2);
+    assert_eq!(server.requests().len(), 3);
 }
 
 #[test]

@@ -1,6 +1,8 @@
 /** The engine as the face sees it. */
 import type { OptionProblem } from '../index.js';
 import { loadAddon } from './addon.js';
+import { AnalyticsError, type ErrorCode } from './errors.js';
+import { nodeTrust } from './trust.js';
 
 const {
   NativeClient,
@@ -14,8 +16,13 @@ const {
   letGo,
   listSpool,
   parseNotification,
+  trustForProcess,
   unwrapRecord,
 } = loadAddon();
+
+// Like Node, once and at the start.
+const trust = nodeTrust();
+if (trust !== undefined) trustForProcess(trust.pem, !trust.isInstead);
 
 /** Bits that {@link Engine.enqueue} adds to the index of the event type. */
 export const FLAG = {
@@ -187,7 +194,19 @@ class NativeEngine extends NativeClient implements Engine {
   }
 }
 
-export const startNative: StartEngine = (...settings) => new NativeEngine(...settings);
+/** @throws AnalyticsError `ERR_RESOURCES` when the machine refuses the engine a thread or descriptors */
+export const startNative: StartEngine = (...settings) => {
+  try {
+    return new NativeEngine(...settings);
+  } catch (error) {
+    const { code, message } = error as { code?: unknown; message?: unknown };
+    const isOurs = String(code).startsWith('ERR_');
+    const text = isOurs
+      ? String(message)
+      : `The engine could not start (${String(message)}). Please report this.`;
+    throw new AnalyticsError(isOurs ? (code as ErrorCode) : 'ERR_INTERNAL', text);
+  }
+};
 
 export {
   checkOptions,

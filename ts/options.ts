@@ -1,6 +1,7 @@
 /** Settings: what may be given, and what of it goes to the engine, which knows the bounds and defaults. */
 import { hasInvisible, trimmed } from './blank.js';
 import { AnalyticsError, invalidOption as invalid } from './errors.js';
+import { FROM_ENVIRONMENT, environmentProxies } from './environment-proxies.js';
 import { SIGNALS, type FlushSignal } from './exit.js';
 import { clientOf, type HTTPClient, type HTTPFetchFn } from './http-client.js';
 import { requireKnown } from './known-options.js';
@@ -72,9 +73,15 @@ export interface AnalyticsSettings {
    * become `'[redacted]'`, or a function that gets a copy of each event and returns what to send.
    */
   redact?: Redact | undefined;
-  /** URL of an HTTP proxy; credentials go in it. */
+  /**
+   * URL of an HTTP proxy; credentials go in it. Or `'environment'`: `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` are obeyed.
+   * @default the environment's where Node obeys it too (`NODE_USE_ENV_PROXY=1`), else none
+   */
   proxy?: string | undefined;
-  /** Further certificate authorities, PEM, beside Mozilla's. */
+  /**
+   * Further certificate authorities, PEM, beside Mozilla's and those that Node was started with (`NODE_EXTRA_CA_CERTS`,
+   * `--use-system-ca`); or a server's own certificate.
+   */
   ca?: string | Buffer | readonly (string | Buffer)[] | undefined;
   /** Allow plain http to a host that is not loopback. Customer data is then readable on the way. @default false */
   allowInsecureHost?: boolean | undefined;
@@ -154,6 +161,7 @@ export function resolveSettings(settings: AnalyticsSettings): ResolvedSettings {
     httpClient: givenClient,
     oauthSettings,
     ca,
+    proxy,
     spool,
     flushOnSignal,
     maxEventsInBatch: _alias,
@@ -165,6 +173,8 @@ export function resolveSettings(settings: AnalyticsSettings): ResolvedSettings {
     ...options,
     oauth: oauth.options,
     ca: pem(ca),
+    proxy: proxy === FROM_ENVIRONMENT ? undefined : proxy,
+    environmentProxies: environmentProxies(proxy),
     spool: spoolOptions(spool),
     nodeVersion: process.versions.node,
   });

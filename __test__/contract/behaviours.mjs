@@ -24,8 +24,10 @@ import { cases as responses } from './cases/responses.mjs';
 import { cases as settings } from './cases/settings.mjs';
 import { cases as shown } from './cases/shown.mjs';
 import { cases as sizes } from './cases/sizes.mjs';
+import { cases as tokens } from './cases/tokens.mjs';
 import { cases as validation } from './cases/validation.mjs';
 import { cases as values } from './cases/values.mjs';
+import { cases as ways } from './cases/ways.mjs';
 
 export const CHAPTERS = {
   exports: exported,
@@ -37,6 +39,8 @@ export const CHAPTERS = {
   sizes,
   request: requests,
   responses,
+  oauth: tokens,
+  way: ways,
   failures,
   httpClient: httpClients,
   callbacks,

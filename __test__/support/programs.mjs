@@ -20,10 +20,16 @@ export function runProgram(t, program, argument = {}, options = {}) {
   return runScript(t, source, options);
 }
 
-/** Runs a whole script, by default as an ES module. */
-export async function runScript(t, source, { nodeOptions = [], env = {}, type = 'module' } = {}) {
-  const args = [...nodeOptions, `--input-type=${type}`, '--eval', source];
-  const child = spawn(process.execPath, args, { cwd: ROOT, env: { ...process.env, ...env } });
+/** Runs a whole script, by default as an ES module; `descriptors` is how many it may have. */
+export async function runScript(
+  t,
+  source,
+  { nodeOptions = [], env = {}, type = 'module', descriptors } = {},
+) {
+  const args = [process.execPath, ...nodeOptions, `--input-type=${type}`, '--eval', source];
+  const limited = ['sh', '-c', `ulimit -n ${descriptors} && exec "$@"`, 'sh', ...args];
+  const [command, ...rest] = descriptors === undefined ? args : limited;
+  const child = spawn(command, rest, { cwd: ROOT, env: { ...process.env, ...env } });
   t.after(() => child.kill('SIGKILL'));
   child.stdin.end();
   const [stdout, stderr, [code, signal]] = await Promise.all([

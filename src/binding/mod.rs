@@ -14,11 +14,11 @@ pub mod mailbox;
 mod spool;
 
 use std::cell::RefCell;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use napi::bindgen_prelude::{Env, JsValue};
+use napi::bindgen_prelude::{Env, JsValue, ObjectFinalize};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi::{JsString, Status, sys};
 use napi_derive::napi;
@@ -27,7 +27,7 @@ use crate::client::{Client, Environment};
 use crate::config::Options;
 use crate::delivery::transport::callback::CallbackTransport;
 use crate::delivery::transport::http::HttpTransport;
-use crate::delivery::transport::{Failure, Response, Transport, Ways};
+use crate::delivery::transport::{Failure, Response, Transport, Ways, tls};
 use crate::error::{Error, ErrorKind};
 use crate::event::MAX_EVENT_BYTES;
 use crate::stats::Refusal;
@@ -71,7 +71,7 @@ pub fn version() -> &'static str {
 pub fn check_options(options: String) -> Option<OptionProblem> {
     let check = || {
         let config = parse(&options)?.build()?;
-        HttpTransport::new(&config).map(drop)
+        HttpTransport::new(&config).and_then(|_| HttpTransport::for_tokens(&config)).map(drop)
     };
     check().err().as_ref().map(OptionProblem::from)
 }
@@ -84,8 +84,15 @@ fn parse(options: &str) -> Result<Options, Error> {
     })
 }
 
-fn to_napi(error: &Error) -> napi::Error {
-    napi::Error::from_reason(error.to_string())
+/// Whom Node was told to trust: PEM, and whether that is beside Mozilla's roots. The first call for a process counts.
+#[napi]
+pub fn trust_for_process(pem: String, with_mozilla: bool) {
+    tls::trust_for_process(&pem, with_mozilla);
+}
+
+/// An error with its own code instead of one of napi's.
+fn to_napi(error: &Error) -> napi::Error<&'static str> {
+    napi::Error::new(error.kind().code(), error.to_string())
 }
 
 /// The bits of `usesCallback`.
@@ -94,13 +101,17 @@ mod callback_for {
     pub const TOKENS: u32 = 1 << 1;
 }
 
+/// About what one client holds outside of V8's heap, without events. V8 has to know, or it sees no reason to collect clients
+/// that nobody refers to any more.
+const CLIENT_BYTES: i64 = 32 * 1024;
+
 /// One client of the engine. The face alone uses it.
-#[napi]
+#[napi(custom_finalize)]
 pub struct NativeClient {
     handle: u32,
     client: Arc<Client>,
     mailbox: Arc<Mailbox>,
-    transport: Arc<dyn Transport>,
+    transport_while_open: Weak<dyn Transport>,
     callback: Option<Arc<CallbackTransport>>,
 }
 
@@ -115,38 +126,45 @@ impl NativeClient {
         #[napi(ts_arg_type = "() => void")] wake: Wake,
         log_level: u32,
         uses_callback: u32,
-    ) -> napi::Result<Self> {
+    ) -> napi::Result<Self, &'static str> {
         let config = parse(&options).and_then(Options::build).map_err(|error| to_napi(&error))?;
         // A full queue means that a call is on its way; a closing one, that nobody is there to read.
         let wake = Box::new(move || {
             wake.call((), ThreadsafeFunctionCallMode::NonBlocking);
         });
         let mailbox = Arc::new(Mailbox::new(wake, u8::try_from(log_level).unwrap_or(u8::MAX)));
-        let http = || HttpTransport::new(&config).map(Arc::new).map_err(|error| to_napi(&error));
+        let http = |bit| match bit {
+            callback_for::TOKENS => HttpTransport::for_tokens(&config),
+            _ => HttpTransport::new(&config),
+        };
         let callback = (uses_callback != 0).then(|| {
             let outlet = Arc::clone(&mailbox);
             let timeout = config.request_timeout;
             let send = Box::new(move |number, request| outlet.post_request(number, &request, timeout));
             Arc::new(CallbackTransport::new(send, timeout))
         });
-        let way = |bit: u32| -> napi::Result<Arc<dyn Transport>> {
+        let way = |bit: u32| -> napi::Result<Arc<dyn Transport>, &'static str> {
             match &callback {
                 Some(callback) if uses_callback & bit != 0 => Ok(Arc::clone(callback) as Arc<dyn Transport>),
-                _ => Ok(http()?),
+                _ => Ok(Arc::new(http(bit).map_err(|error| to_napi(&error))?)),
             }
         };
         let transport = way(callback_for::BATCHES)?;
         let tokens = if config.oauth.is_some() { way(callback_for::TOKENS)? } else { Arc::clone(&transport) };
-        environment::enter(env)?;
+        environment::enter(env).map_err(|error| napi::Error::new("GenericFailure", error.reason.clone()))?;
         let observer = Arc::clone(&mailbox);
-        let ways = Ways { batches: Arc::clone(&transport), tokens };
+        // Connections go with the last client that is not over; this handle stays until it is collected.
+        let transport_while_open = Arc::downgrade(&transport);
+        let ways = Ways { batches: transport, tokens };
         let client =
             Client::start(config, Environment::default(), observer, ways).map_err(|error| to_napi(&error))?;
         let client = Arc::new(client);
         // With a callback nothing can leave any more once JavaScript has stopped.
         let exiting = Arc::new(AtomicBool::new(callback.is_some()));
         let handle = environment::remember(&client, &exiting);
-        Ok(Self { handle, client, mailbox, transport, callback })
+        // It only makes V8 collect earlier.
+        let _unknown = env.adjust_external_memory(CLIENT_BYTES);
+        Ok(Self { handle, client, mailbox, transport_while_open, callback })
     }
 
     /// The number by which [`enqueue`] knows this client.
@@ -216,7 +234,9 @@ impl NativeClient {
     /// side still has the old ones.
     #[napi]
     pub fn reconnect(&self) {
-        self.transport.reconnect();
+        if let Some(transport) = self.transport_while_open.upgrade() {
+            transport.reconnect();
+        }
     }
 
     /// Takes a piece of the mail: a JSON array, oldest first. Ends with `{"type":"more"}` when there is more of it.
@@ -267,6 +287,12 @@ impl NativeClient {
             _ => Err(failure),
         };
         callback.answer(number, answer);
+    }
+}
+
+impl ObjectFinalize for NativeClient {
+    fn finalize(self, env: Env) -> napi::Result<()> {
+        env.adjust_external_memory(-CLIENT_BYTES).map(drop)
     }
 }
 

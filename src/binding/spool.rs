@@ -4,7 +4,6 @@ use std::path::Path;
 
 use napi_derive::napi;
 
-use super::to_napi;
 use crate::config::encryption_key;
 use crate::queue::spool::cipher::Keyring;
 use crate::queue::spool::disk::SystemDisk;
@@ -50,7 +49,7 @@ pub struct ExportedSegment {
 #[allow(clippy::cast_precision_loss, reason = "records of one file")]
 pub fn export_segment(path: String, keys: Vec<String>) -> napi::Result<ExportedSegment> {
     let keys: Result<Vec<_>, _> = keys.iter().map(encryption_key).collect();
-    let keyring = Keyring::new(&keys.map_err(|error| to_napi(&error))?);
+    let keyring = Keyring::new(&keys.map_err(|error| napi::Error::from_reason(error.to_string()))?);
     let (lines, locked) =
         inspect::export(&SystemDisk, Path::new(&path), &keyring).map_err(|error| failed(&error))?;
     Ok(ExportedSegment { lines, locked: locked as f64 })

@@ -4,6 +4,7 @@
 //! Bounds and defaults live here alone; the TypeScript face only checks that a number is a number.
 
 mod oauth;
+mod proxy;
 mod spool;
 
 use std::fmt;
@@ -15,6 +16,8 @@ use url::{Host, Url};
 
 use crate::error::{Error, ErrorKind};
 pub use oauth::{OAuthConfig, OAuthOptions};
+pub use proxy::EnvironmentProxies;
+use proxy::Proxies;
 pub use spool::{Durability, ENCRYPTION_KEY_LENGTH, SpoolConfig, SpoolOptions, encryption_key};
 
 /// Segment's US endpoint (Segment docs, HTTP Tracking API).
@@ -109,6 +112,7 @@ pub struct Options {
     pub spool: Option<SpoolOptions>,
     pub oauth: Option<OAuthOptions>,
     pub proxy: Option<String>,
+    pub environment_proxies: Option<EnvironmentProxies>,
     pub ca: Option<String>,
     /// `20.19.0`, for the user agent and `_metadata`.
     pub node_version: String,
@@ -151,7 +155,7 @@ pub struct Config {
     pub gzip: bool,
     /// Accept and count events, send nothing.
     pub disable: bool,
-    /// HTTP proxy, perhaps with credentials.
+    /// HTTP proxy on the way to `endpoint`, perhaps with credentials.
     pub proxy: Option<Secret<Url>>,
     /// Further certificate authorities, PEM.
     pub ca: Option<String>,
@@ -180,12 +184,16 @@ impl Options {
         let region = self.region.unwrap_or_default();
         let insecure = self.allow_insecure_host.unwrap_or(false);
         let max_retries = max_retries("maxRetries", self.max_retries)?;
-        let oauth = self.oauth.map(|oauth| oauth.build(region, max_retries, insecure)).transpose()?;
+        let proxies = Proxies::new(self.proxy.as_deref(), self.environment_proxies.as_ref())?;
+        let oauth =
+            self.oauth.map(|oauth| oauth.build(region, max_retries, insecure, &proxies)).transpose()?;
+        let endpoint = endpoint(self.host.as_deref(), self.path.as_deref(), region, insecure)?;
         let flush_at =
             whole("flushAt", self.flush_at, DEFAULT_FLUSH_AT, 0..=MAX_BATCH_EVENTS as u64, "events")?.max(1);
         Ok(Config {
             write_key: write_key(self.write_key)?,
-            endpoint: endpoint(self.host.as_deref(), self.path.as_deref(), region, insecure)?,
+            proxy: proxies.to(&endpoint),
+            endpoint,
             flush_at,
             max_batch_events: if explicit_flush_at { flush_at } else { MAX_BATCH_EVENTS },
             flush_interval: milliseconds("flushInterval", self.flush_interval, DEFAULT_FLUSH_INTERVAL_MS, 0)?,
@@ -218,7 +226,6 @@ impl Options {
             overflow: self.overflow.unwrap_or_default(),
             gzip: self.gzip.unwrap_or(true),
             disable: self.disable.unwrap_or(false),
-            proxy: self.proxy.as_deref().map(proxy).transpose()?,
             ca: self.ca.map(certificates).transpose()?,
             oauth,
             spool,
@@ -330,16 +337,6 @@ fn is_loopback(url: &Url) -> bool {
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),
         None => false,
-    }
-}
-
-fn proxy(text: &str) -> Result<Secret<Url>, Error> {
-    let limit = "an http or https URL such as http://proxy.internal:3128";
-    let url = Url::parse(text).map_err(|_| Error::option("proxy", limit))?;
-    if matches!(url.scheme(), "http" | "https") && url.host().is_some() {
-        Ok(Secret(url))
-    } else {
-        Err(Error::option("proxy", limit))
     }
 }
 

@@ -11,7 +11,8 @@ use rustls::pki_types::pem::PemObject as _;
 use serde::Deserialize;
 use url::Url;
 
-use super::{Region, base, max_retries, without_trailing_slash};
+use super::proxy::Proxies;
+use super::{Region, Secret, base, max_retries, without_trailing_slash};
 use crate::error::Error;
 
 /// Segment's authorization servers (Segment docs, "OAuth 2.0"); tokens are good in their region only.
@@ -46,6 +47,8 @@ pub struct OAuthConfig {
     pub audience: String,
     /// Where tokens are asked for.
     pub endpoint: Url,
+    /// HTTP proxy on the way there, perhaps with credentials.
+    pub proxy: Option<Secret<Url>>,
     /// What tokens are to allow.
     pub scope: String,
     /// Failed requests after the first before those who wait are told.
@@ -63,6 +66,7 @@ impl OAuthOptions {
         region: Region,
         retries: Option<u32>,
         insecure: bool,
+        proxies: &Proxies,
     ) -> Result<OAuthConfig, Error> {
         let server = self.auth_server.as_deref().unwrap_or(match region {
             Region::Us => AUTH_SERVER_US,
@@ -77,6 +81,7 @@ impl OAuthOptions {
             key_id: present("oauthSettings.keyId", self.key_id)?,
             key: SigningKey::from_pem(&self.client_key)?,
             audience: server.to_owned(),
+            proxy: proxies.to(&endpoint),
             endpoint,
             scope: self.scope.unwrap_or_else(|| SCOPE.to_owned()),
             max_retries: own_retries.or(retries).unwrap_or(DEFAULT_RETRIES),

@@ -50,9 +50,11 @@ impl Cause {
         let answer = status.as_deref().unwrap_or("No answer");
         let attempts = if self.attempts == 1 { "attempt" } else { "attempts" };
         let after = format!("given up after {} {attempts}", self.attempts);
+        if self.at_authorization {
+            return self.message_of_authorization(answer);
+        }
         match self.reason {
             DropReason::Rejected => format!("{answer}: Segment refused this event. Check its shape and size, and that host and path are Segment's."),
-            DropReason::Unauthorized if self.at_authorization => format!("{answer}: the authorization server refused the OAuth client. Check clientId, keyId, clientKey, scope and authServer."),
             DropReason::Unauthorized => format!("{answer}: Segment refused the write key. Check the write key and the region of the source."),
             DropReason::RateLimited => format!("{answer}: rate limited for too long, {after}. Send fewer events or raise maxRateLimitDuration."),
             DropReason::Server => format!("{answer}: {after}. Check Segment's status page; raise maxRetries or maxEventAge to wait for longer."),
@@ -64,6 +66,39 @@ impl Cause {
             DropReason::SpoolDamaged => "The disk lost this event. Check the disk, and who may write to the spool directory.".into(),
             DropReason::Unflushed => "The client was closed before this event could be delivered. Give closeAndFlush() a longer timeout.".into(),
         }
+    }
+}
+
+impl Cause {
+    /// There was no token to send them with.
+    fn message_of_authorization(&self, answer: &str) -> String {
+        let (what, cure) = match self.reason {
+            DropReason::Unauthorized => (
+                "the authorization server refused the OAuth client",
+                "Check clientId, keyId, clientKey and authServer.",
+            ),
+            DropReason::RateLimited => (
+                "the authorization server asked for pauses for too long",
+                "Use fewer clients, or raise maxRateLimitDuration.",
+            ),
+            DropReason::Network => (
+                "there is no way to the authorization server",
+                "Check authServer, DNS, firewall, proxy and TLS certificates.",
+            ),
+            DropReason::Timeout => (
+                "the authorization server did not answer in time",
+                "Check connectivity and authServer, or raise httpRequestTimeout.",
+            ),
+            DropReason::Redirect => (
+                "the authorization server redirects, and redirects are never followed",
+                "Check authServer and any proxy on the way.",
+            ),
+            _ => (
+                "the authorization server gave no token for too long",
+                "Check authServer; raise maxRetries or maxEventAge to wait for longer.",
+            ),
+        };
+        format!("{answer}: {what}. {cure}")
     }
 }
 
@@ -93,6 +128,11 @@ mod tests {
         let cause = Cause::new(DropReason::Unauthorized, Some(400), 0);
         let text_of_server = Cause { at_authorization: true, ..cause }.message();
         assert!(text_of_server.starts_with("400 Bad Request: the authorization server"), "{text_of_server}");
+        for reason in [DropReason::Server, DropReason::Redirect, DropReason::Network, DropReason::Timeout] {
+            let text = Cause { at_authorization: true, ..Cause::new(reason, None, 0) }.message();
+            assert!(text.contains("the authorization server") && text.contains("authServer"), "{text}");
+            assert!(!text.contains("Segment"), "{text}");
+        }
         assert!(text(DropReason::Server, Some(599)).starts_with("599: given up after 3 attempts"));
     }
 }

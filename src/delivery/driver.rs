@@ -70,7 +70,8 @@ struct Running {
     encoder: Arc<Encoder>,
     /// Writes bodies for those who listen to requests.
     without_key: Arc<Encoder>,
-    ways: Ways,
+    /// Gone once nothing will be sent any more: a client that is over holds no connection.
+    ways: Option<Ways>,
     maintenance: Option<Arc<Mutex<Maintenance>>>,
     tasks: FuturesUnordered<Task>,
     requests: HashMap<u64, AbortHandle>,
@@ -93,7 +94,7 @@ pub async fn run(driver: Driver) {
         config,
         observer,
         clock,
-        ways,
+        ways: Some(ways),
     };
     let mut input = Input::Nothing;
     loop {
@@ -133,6 +134,9 @@ impl Running {
             Ok(outputs) => {
                 for output in outputs {
                     self.carry_out(output);
+                }
+                if self.worker.is_over() {
+                    self.ways = None;
                 }
                 true
             }
@@ -219,7 +223,8 @@ impl Running {
             self.tell(Notice::Request { url: url.clone(), headers, body: body.clone() });
         }
         let on_the_wire = request.body.len();
-        let (transport, observer) = (Arc::clone(&self.ways.batches), Arc::clone(&self.observer));
+        let Some(ways) = &self.ways else { return no_way(number) };
+        let (transport, observer) = (Arc::clone(&ways.batches), Arc::clone(&self.observer));
         self.spawn(Some(number), async move {
             let answer = transport.send(request).await;
             if let (true, Some(body), Ok(response)) = (interest.responses, seen, &answer) {
@@ -234,7 +239,8 @@ impl Running {
     }
 
     fn ask_for_token(&mut self, number: u64, at: SystemTime) {
-        let (config, transport) = (Arc::clone(&self.config), Arc::clone(&self.ways.tokens));
+        let Some(ways) = &self.ways else { return };
+        let (config, transport) = (Arc::clone(&self.config), Arc::clone(&ways.tokens));
         self.spawn(Some(number), async move {
             let request = config.oauth.as_ref().and_then(|oauth| token_request(oauth, at));
             let answer = match request {
@@ -280,6 +286,11 @@ impl Running {
         }
         !is_given_up
     }
+}
+
+/// Nothing is sent for a client that is over.
+const fn no_way(request: u64) -> Input {
+    Input::Answered { request, answer: Err(Failure::Network) }
 }
 
 /// The body of one request to be.

@@ -53,8 +53,11 @@ impl Simulation {
             self.tally.accepted += 1;
             let is_written = client.is_persisted(sequence) != Some(false);
             let promise = if is_written { Promise::OnDisk } else { Promise::InMemory };
-            self.accepted
-                .insert(number, Accepted { node, sequence, promise, is_over: false, is_recalled: false });
+            let is_awaited = tracking.is_on();
+            self.accepted.insert(
+                number,
+                Accepted { node, sequence, promise, is_awaited, is_over: false, is_recalled: false },
+            );
             if self.rng.u8(..64) == 0 {
                 self.world.settle();
             }
@@ -83,6 +86,20 @@ impl Simulation {
     }
 
     pub(super) fn change_weather(&mut self) {
+        if let Some(weather) = self.token_weather.clone()
+            && self.rng.bool()
+        {
+            weather.set(match self.rng.u8(..9) {
+                0..3 => Weather::Healthy,
+                3 => Weather::Failing(404),
+                4 => Weather::Failing(500),
+                5 => Weather::Hanging,
+                6 => Weather::Resetting,
+                7 => Weather::Limited,
+                _ => Weather::RefusingKey,
+            });
+            return;
+        }
         self.weather.set(match self.rng.u8(..14) {
             0..5 => Weather::Healthy,
             5 => Weather::Failing(500),

@@ -14,12 +14,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use companion_segment::testing::{Durability, Options, Overflow, SpoolOptions};
+use companion_segment::testing::{
+    Durability, Failure, OAuthOptions, Options, Overflow, Response, SpoolOptions,
+};
 use fastrand::Rng;
 
 use crate::support::disk::SimulatedDisk;
 use crate::support::server::{Recorded, Reply};
-use crate::support::world::World;
+use crate::support::world::{TokenServer, World, granted};
 
 /// How the other side is at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +52,8 @@ struct Accepted {
     node: usize,
     sequence: u64,
     promise: Promise,
+    /// Somebody waits for its end.
+    is_awaited: bool,
     /// Its end was told, or it is excused: its process was killed, or somebody damaged the disk.
     is_over: bool,
     /// It was taken back before it could leave.
@@ -79,6 +83,8 @@ struct Simulation {
     disk: SimulatedDisk,
     rng: Rng,
     weather: Rc<Cell<Weather>>,
+    /// How the authorization server is, where clients have OAuth.
+    token_weather: Option<Rc<Cell<Weather>>>,
     arrived: Rc<RefCell<BTreeMap<u64, u32>>>,
     options: Options,
     has_spool: bool,
@@ -141,7 +147,16 @@ impl Simulation {
             max_bytes: Some(f64::from(max_spool_bytes)),
             ..SpoolOptions::default()
         };
+        // Whether there is OAuth takes no number of the seed's: the other two thirds stay what they were.
+        let token_weather = seed.is_multiple_of(3).then(|| Rc::new(Cell::new(Weather::Healthy)));
+        let oauth = token_weather.as_ref().map(|_| OAuthOptions {
+            client_id: "client".into(),
+            client_key: include_str!("../../src/delivery/oauth/test-key.pem").into(),
+            key_id: "key".into(),
+            ..OAuthOptions::default()
+        });
         let options = Options {
+            oauth,
             write_key: "key".into(),
             node_version: "20.0.0".into(),
             flush_at: rng.bool().then(|| f64::from(rng.u16(1..60))),
@@ -154,6 +169,9 @@ impl Simulation {
         };
         let mut world = World::new(Box::new(network));
         world.encodes = false;
+        if let Some(weather) = &token_weather {
+            world.token_server = token_server(Rc::clone(weather), Rng::with_seed(seed));
+        }
         let mut latency = rng.fork();
         world.disk_latency = Box::new(move || Duration::from_micros(latency.u64(20..20_000)));
         world.commits_early = rng.bool();
@@ -162,6 +180,7 @@ impl Simulation {
             disk: SimulatedDisk::default(),
             rng,
             weather,
+            token_weather,
             arrived,
             options,
             has_spool,
@@ -200,6 +219,26 @@ impl Simulation {
     fn someone(&mut self) -> Option<usize> {
         (!self.alive.is_empty()).then(|| self.alive[self.rng.usize(..self.alive.len())])
     }
+}
+
+/// An authorization server that is as the weather is.
+fn token_server(weather: Rc<Cell<Weather>>, mut rng: Rng) -> TokenServer {
+    Box::new(move |_| {
+        let after = Duration::from_micros(rng.u64(200..150_000));
+        let answer = |status, headers: &[(&str, String)], body: &str| {
+            let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+            Ok(Response { status, status_text: None, headers, body: body.into() })
+        };
+        let answer = match weather.get() {
+            Weather::Failing(status) => answer(status, &[], "<html>"),
+            Weather::Hanging => return (Duration::from_secs(15), Err(Failure::Timeout)),
+            Weather::Resetting => Err(Failure::Network),
+            Weather::Limited => answer(429, &[("retry-after", rng.u64(1..40).to_string())], ""),
+            Weather::RefusingKey => answer(401, &[], r#"{"error":"invalid_client"}"#),
+            Weather::Healthy | Weather::RefusingAll | Weather::Poisoned(_) => granted(rng.u64(1..600)),
+        };
+        (after, answer)
+    })
 }
 
 fn run(seed: u64) -> Tally {

@@ -30,6 +30,11 @@ impl Simulation {
                             self.evicted_untold = self.evicted_untold.wrapping_sub(events.len() as u64);
                         }
                         for event in events.iter().filter(|event| event.bytes.as_ref() != b"{}") {
+                            if cause.at_authorization {
+                                // Nothing else is given up for want of a token: retries have no limit here.
+                                let is_awaited = self.accepted[&number(&event.bytes)].is_awaited;
+                                assert!(is_awaited && cause.reason.name() == "unauthorized", "{cause:?}");
+                            }
                             self.over(number(&event.bytes));
                         }
                     }
@@ -96,6 +101,9 @@ impl Simulation {
     /// Everything is well again, and stays so for long enough.
     pub(super) fn end(&mut self) {
         self.weather.set(Weather::Healthy);
+        if let Some(weather) = &self.token_weather {
+            weather.set(Weather::Healthy);
+        }
         self.disk.set_fault(Fault::None);
         for node in 0..self.world.nodes.len() {
             self.world.nodes[node].clock.set_wall_offset(0);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
@@ -22,6 +22,8 @@ pub enum Reply {
     Body(usize),
     /// The connection ends without an answer.
     Reset,
+    /// The connection ends in the middle of an answer's first line.
+    PartialAnswer,
     /// No answer until the client gives up.
     Hang,
     /// 200 at once, and then a byte of the body now and then.
@@ -85,6 +87,7 @@ pub struct Server {
     pub url: String,
     requests: Arc<Mutex<Vec<Recorded>>>,
     connections: Arc<AtomicUsize>,
+    closed: Arc<(Mutex<usize>, Condvar)>,
 }
 
 impl Server {
@@ -96,14 +99,21 @@ impl Server {
         let connections = Arc::new(AtomicUsize::new(0));
         let script: Arc<Script> = Arc::new(script);
         let (recording, counting) = (Arc::clone(&requests), Arc::clone(&connections));
+        let closed: Arc<(Mutex<usize>, Condvar)> = Arc::default();
+        let closing = Arc::clone(&closed);
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 counting.fetch_add(1, Ordering::SeqCst);
                 let (script, recording) = (Arc::clone(&script), Arc::clone(&recording));
-                thread::spawn(move || serve(&stream, &*script, &recording));
+                let closing = Arc::clone(&closing);
+                thread::spawn(move || {
+                    serve(&stream, &*script, &recording);
+                    *closing.0.lock().unwrap() += 1;
+                    closing.1.notify_all();
+                });
             }
         });
-        Self { url, requests, connections }
+        Self { url, requests, connections, closed }
     }
 
     /// Answers the first requests in order, then 200.
@@ -115,6 +125,12 @@ impl Server {
     /// What came so far.
     pub fn requests(&self) -> Vec<Recorded> {
         self.requests.lock().unwrap().clone()
+    }
+
+    /// Waits until so many connections have ended.
+    pub fn wait_until_closed(&self, count: usize) {
+        let (closed, changed) = &*self.closed;
+        drop(changed.wait_while(closed.lock().unwrap(), |closed| *closed < count).unwrap());
     }
 
     /// Connections opened so far.
@@ -176,6 +192,11 @@ fn answer(mut stream: &TcpStream, reply: Reply) -> bool {
         Reply::With(status, name, value) => respond(status, &format!("{name}: {value}\r\n"), b"{}"),
         Reply::Body(bytes) => respond(200, "", &vec![b'x'; bytes]),
         Reply::Reset => {
+            let _ended = stream.shutdown(Shutdown::Both);
+            false
+        }
+        Reply::PartialAnswer => {
+            let _sent = stream.write_all(b"HTTP/1.1 20");
             let _ended = stream.shutdown(Shutdown::Both);
             false
         }

@@ -129,6 +129,16 @@ impl Node {
 /// What the network does with a request of a node: after how long, and what.
 pub type Network = Box<dyn FnMut(usize, &Recorded) -> (Duration, Reply)>;
 
+/// What the authorization server does with the request for a token of this number: after how long, and what.
+pub type TokenServer = Box<dyn FnMut(usize) -> (Duration, Result<Response, Failure>)>;
+
+/// An answer with a token that is good for so many seconds.
+#[allow(clippy::unnecessary_wraps, reason = "it stands beside failures")]
+pub fn granted(seconds: u64) -> Result<Response, Failure> {
+    let body = format!(r#"{{"access_token":"token","expires_in":{seconds},"token_type":"Bearer"}}"#);
+    Ok(Response { status: 200, body: body.into_bytes(), ..Response::default() })
+}
+
 /// What is to happen to a client.
 enum Happening {
     /// It is told something.
@@ -158,6 +168,10 @@ pub struct World {
     /// When each of them was sent, in microseconds.
     pub sent_at: Vec<u64>,
     network: Network,
+    /// Where clients with OAuth ask for tokens.
+    pub token_server: TokenServer,
+    /// When they asked, in microseconds.
+    pub tokens_asked_at: Vec<u64>,
     /// How long a piece of work on disk takes.
     pub disk_latency: Box<dyn FnMut() -> Duration>,
     /// Whether what a commit covers is safe from its beginning, or from its end only.
@@ -179,6 +193,8 @@ impl World {
             requests: Vec::new(),
             sent_at: Vec::new(),
             network,
+            token_server: Box::new(|_| (Duration::from_millis(1), granted(3_600))),
+            tokens_asked_at: Vec::new(),
             disk_latency: Box::new(|| Duration::from_micros(50)),
             commits_early: false,
             encodes: true,
@@ -299,7 +315,12 @@ impl World {
     fn carry_out(&mut self, node: usize, output: Output) {
         match output {
             Output::Send(attempt) => self.send(node, &attempt),
-            Output::AskForToken { .. } => unreachable!("no client has OAuth here"),
+            Output::AskForToken { request, .. } => {
+                self.nodes[node].under_way += 1;
+                let (after, answer) = (self.token_server)(self.tokens_asked_at.len());
+                self.tokens_asked_at.push(self.now());
+                self.tell(node, after, Input::Answered { request, answer });
+            }
             Output::Cancel(request) => {
                 self.nodes[node].cancelled.insert(request);
                 self.nodes[node].under_way -= 1;
@@ -352,7 +373,7 @@ impl World {
             Reply::Status(status) => (after, respond(status, Vec::new())),
             Reply::With(status, name, value) => (after, respond(status, vec![(name.to_owned(), value)])),
             Reply::Body(_) => (after, respond(200, Vec::new())),
-            Reply::Reset => (after, Err(Failure::Network)),
+            Reply::Reset | Reply::PartialAnswer => (after, Err(Failure::Network)),
             Reply::Hang | Reply::Drip => (self.nodes[node].config.request_timeout, Err(Failure::Timeout)),
         };
         self.tell(node, after, Input::Answered { request, answer });

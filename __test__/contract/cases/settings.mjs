@@ -312,9 +312,11 @@ export const cases = [
     name: 'maxRateLimitDuration is the seconds of rate limits after which a batch is dropped',
     async run(library, t) {
       const settings = { maxRetries: 1_000, maxRateLimitDuration: 1 };
-      const faults = [{ retryAfter: 1, times: Infinity }];
-      const { analytics } = await onSegment(library, t, settings, { faults });
+      // In time: a second request would come after the pause.
+      const faults = [{ retryAfter: 6, times: Infinity }];
+      const { segment, analytics } = await onSegment(library, t, settings, { faults });
       assert.ok((await fateOf(analytics)).reason instanceof Error);
+      assert.equal(segment.requestCount, 1);
     },
   },
   {

@@ -126,12 +126,22 @@ fn a_token_that_can_not_be_renewed_is_used_to_its_end() {
     let mut bench = Bench::new();
     bench.ask(&granted("one", Some(100)));
     bench.seconds = 50;
-    assert_eq!(bench.ask(&answer(500, &[], "")), Outcome::NotRenewed);
+    assert_eq!(bench.ask(&answer(500, &[], "")), Outcome::NotRenewed(None));
     assert!(!bench.tokens.wants_to_ask(bench.now()), "not with every batch");
     assert_eq!(bench.token().as_deref(), Some("one"));
     bench.seconds = 100;
     assert_eq!(bench.token(), None);
     assert!(bench.tokens.wants_to_ask(bench.now()));
+}
+
+#[test]
+fn a_refusal_is_news_while_the_token_is_good() {
+    let mut bench = Bench::new();
+    bench.ask(&granted("one", Some(100)));
+    bench.seconds = 50;
+    let refusal = answer(401, &[], r#"{"error":"invalid_client"}"#);
+    assert_eq!(bench.ask(&refusal), Outcome::NotRenewed(Some(401)));
+    assert_eq!(bench.token().as_deref(), Some("one"));
 }
 
 #[test]
@@ -159,16 +169,14 @@ fn a_token_that_segment_refused_is_not_used_again() {
 
 #[test]
 fn only_an_error_of_oauth_refuses_the_client() {
-    for error in ["invalid_client", "invalid_grant", "unauthorized_client", "invalid_scope"] {
+    for error in ["invalid_client", "invalid_grant", "unauthorized_client"] {
         for status in [400, 401, 403] {
             let body = json!({ "error": error }).to_string();
             assert_eq!(Bench::new().ask(&answer(status, &[], &body)), Outcome::Refused(status), "{error}");
         }
     }
     for status in [400, 401, 403, 404, 413, 415, 422, 425, 431, 501] {
-        for body in
-            ["", "<html>", r#"{"message":"nobody is home"}"#, r#"{"error":"temporarily_unavailable"}"#]
-        {
+        for body in ["", "<html>", r#"{"message":"nobody is home"}"#, r#"{"error":"invalid_scope"}"#] {
             let outcome = Bench::new().ask(&answer(status, &[], body));
             assert_eq!(outcome, Outcome::Retry(DropReason::Server, Some(status)), "{status} {body}");
         }
@@ -176,19 +184,23 @@ fn only_an_error_of_oauth_refuses_the_client() {
 }
 
 #[test]
-fn every_fourth_failure_counts_as_a_failed_attempt_and_pauses_double() {
+fn every_fourth_failure_counts_as_a_failed_attempt_and_is_followed_by_its_pause() {
     let mut bench = Bench::new();
     let failures = [Err(Failure::Network), Err(Failure::Timeout), answer(302, &[], ""), answer(503, &[], "")];
     let mut pauses = Vec::new();
-    for (index, failure) in failures.iter().cycle().take(8).enumerate() {
+    for (index, failure) in failures.iter().cycle().take(16).enumerate() {
         let outcome = bench.ask(failure);
         assert_eq!(matches!(outcome, Outcome::Failed(..)), index % 4 == 3, "{index}: {outcome:?}");
         let Access::Wait(Some(until)) = bench.tokens.access(bench.now()) else { panic!("waits") };
         pauses.push(until.saturating_sub(bench.now()));
         bench.seconds += 61;
     }
-    assert!(pauses[0] >= Duration::from_millis(250) && pauses[0] <= Duration::from_millis(500));
-    assert!(pauses.windows(2).filter(|pair| pair[1] > pair[0]).count() >= 5, "{pauses:?}");
+    let full = [
+        500, 1_000, 2_000, 500, 500, 1_000, 2_000, 1_000, 500, 1_000, 2_000, 2_000, 500, 1_000, 2_000, 4_000,
+    ];
+    for (pause, full) in pauses.iter().zip(full) {
+        assert!((full / 2..=full).contains(&pause.as_millis()), "{pauses:?}");
+    }
     assert_eq!(bench.ask(&granted("one", Some(60))), Outcome::Granted);
 }
 
@@ -204,9 +216,13 @@ fn an_answer_without_a_token_is_a_failure() {
 fn a_pause_that_is_asked_for_is_kept_and_is_no_failure() {
     for (headers, seconds) in [(&[("retry-after", "7")][..], 7), (&[], 5)] {
         let mut bench = Bench::new();
-        let Outcome::Throttled(pause) = bench.ask(&answer(429, headers, "")) else { panic!("throttled") };
+        let Outcome::Throttled(pause, 429) = bench.ask(&answer(429, headers, "")) else {
+            panic!("throttled")
+        };
         assert!(pause >= Duration::from_secs(seconds) && pause <= Duration::from_secs(seconds) * 11 / 10);
         assert!(!bench.tokens.wants_to_ask(bench.now()));
+        bench.tokens.end_pause(bench.now(), false);
+        assert!(!bench.tokens.wants_to_ask(bench.now()), "only a way out ends it");
         bench.seconds += seconds + 1;
         assert!(bench.tokens.wants_to_ask(bench.now()));
     }
@@ -217,7 +233,7 @@ fn the_time_of_the_authorization_server_counts() {
     let there = httpdate::fmt_http_date(date(NOW + 3_600));
     let refusal = answer(401, &[("date", &there)], r#"{"error":"invalid_client"}"#);
     let mut bench = Bench::new();
-    assert_eq!(bench.ask(&refusal), Outcome::Retry(DropReason::Unauthorized, Some(401)), "perhaps the clock");
+    assert_eq!(bench.ask(&refusal), Outcome::Corrected, "perhaps the clock");
     assert_eq!(bench.tokens.ask(bench.now(), date(NOW)), date(NOW + 3_600));
     let outcome = bench.tokens.answered(&refusal, bench.now(), date(NOW), &mut bench.chance);
     assert_eq!(outcome, Outcome::Refused(401), "it was not the clock");

@@ -43,14 +43,16 @@ pub enum Access {
 pub enum Outcome {
     /// There is a token, or another one.
     Granted,
-    /// The token could not be renewed; it stays in use.
-    NotRenewed,
+    /// The token could not be renewed; it stays in use. The status, where it does not know the client or its key.
+    NotRenewed(Option<u16>),
+    /// It does not know the client, perhaps only because the clock here is wrong: asked again at once, with its own time.
+    Corrected,
     /// Asked again after a pause.
     Retry(DropReason, Option<u16>),
     /// The same, and so many requests have failed that it counts as a failed attempt of every batch that waits.
     Failed(DropReason, Option<u16>),
-    /// It asks for a pause.
-    Throttled(Duration),
+    /// It asks for a pause, with this status.
+    Throttled(Duration, u16),
     /// It does not know the client or its key.
     Refused(u16),
 }
@@ -79,6 +81,7 @@ pub struct Tokens {
     asked_at: Duration,
     retry_at: Duration,
     failures: u32,
+    limited_since: Option<Duration>,
     /// By how much the authorization server's clock is ahead (or behind, the other way).
     skew: Skew,
     is_corrected: bool,
@@ -108,6 +111,7 @@ impl Tokens {
             asked_at: Duration::ZERO,
             retry_at: Duration::ZERO,
             failures: 0,
+            limited_since: None,
             skew: Skew::default(),
             is_corrected: false,
         }
@@ -142,9 +146,18 @@ impl Tokens {
         self.is_asking = false;
     }
 
-    /// Somebody wants things sent now: the pause ends at `at`.
-    pub fn end_pause(&mut self, at: Duration) {
-        self.retry_at = self.retry_at.min(at);
+    /// Somebody wants things sent now: the pause ends at `at`. What the authorization server asked for only ends
+    /// `for_good`, where the alternative is not to send at all.
+    pub fn end_pause(&mut self, at: Duration, for_good: bool) {
+        if for_good || self.limited_since.is_none() {
+            self.retry_at = self.retry_at.min(at);
+        }
+    }
+
+    /// Since when the authorization server has answered with nothing but rate limits.
+    #[must_use]
+    pub const fn limited_since(&self) -> Option<Duration> {
+        self.limited_since
     }
 
     /// Segment did not take this token: the next one is a fresh one.
@@ -169,53 +182,66 @@ impl Tokens {
             self.skew = Skew::between(wall, date);
         }
         let has_token = self.token.as_ref().is_some_and(|token| now < token.good_until);
-        let outcome = match judged(answer, wall) {
+        let judged = judged(answer, wall);
+        if !matches!(judged, Judged::Throttled(..)) {
+            self.limited_since = None;
+        }
+        let outcome = match judged {
             Judged::Granted(grant) => {
                 self.token = Some(grant.from(self.asked_at));
                 (self.failures, self.retry_at, self.is_corrected) = (0, now, false);
                 return Outcome::Granted;
             }
-            // Perhaps it was only the clock.
-            Judged::Refused(status) if !self.is_corrected && self.skew.differs_from(before) => {
+            Judged::Refused(_) if !self.is_corrected && self.skew.differs_from(before) => {
                 self.is_corrected = true;
                 self.retry_at = now;
-                return Outcome::Retry(DropReason::Unauthorized, Some(status));
+                return Outcome::Corrected;
             }
             Judged::Refused(status) => {
                 self.is_corrected = false;
                 self.retry_at = now;
                 Outcome::Refused(status)
             }
-            Judged::Throttled(pause) => {
+            Judged::Throttled(pause, status) => {
                 let pause = retry::spread(pause, chance);
+                self.limited_since.get_or_insert(now);
                 self.retry_at = now + pause;
-                Outcome::Throttled(pause)
+                Outcome::Throttled(pause, status)
             }
             Judged::Failed(reason, status) => {
-                self.failures += 1;
-                self.retry_at = now + retry::backoff(self.failures, chance);
-                if self.failures.is_multiple_of(self.max_retries.saturating_add(1)) {
-                    Outcome::Failed(reason, status)
-                } else {
-                    Outcome::Retry(reason, status)
-                }
+                let (pause, ends_round) = self.fail();
+                self.retry_at = now + retry::backoff(pause, chance);
+                if ends_round { Outcome::Failed(reason, status) } else { Outcome::Retry(reason, status) }
             }
         };
         if has_token {
             if let Some(token) = &mut self.token {
                 token.renew_from = now + RENEWAL_PAUSE;
             }
-            (self.failures, self.retry_at) = (0, now);
-            return Outcome::NotRenewed;
+            (self.failures, self.limited_since, self.retry_at) = (0, None, now);
+            let refusal = if let Outcome::Refused(status) = outcome { Some(status) } else { None };
+            return Outcome::NotRenewed(refusal);
         }
         outcome
+    }
+
+    /// Counts a failure: which pause follows, and whether it ends a round. A round is one attempt of whoever waits, and
+    /// what comes between two rounds is what comes between two attempts.
+    fn fail(&mut self) -> (u32, bool) {
+        let of_round = self.max_retries.saturating_add(1);
+        self.failures = self.failures.saturating_add(1);
+        let rounds = self.failures / of_round;
+        match self.failures % of_round {
+            0 => (rounds, true),
+            in_round => (in_round, false),
+        }
     }
 }
 
 enum Judged {
     Granted(Grant),
     Refused(u16),
-    Throttled(Duration),
+    Throttled(Duration, u16),
     Failed(DropReason, Option<u16>),
 }
 
@@ -223,7 +249,7 @@ fn judged(answer: &Result<Response, Failure>, wall: SystemTime) -> Judged {
     let response = match answer {
         Ok(response) => response,
         Err(Failure::Timeout) => return Judged::Failed(DropReason::Timeout, None),
-        Err(Failure::Network) => return Judged::Failed(DropReason::Network, None),
+        Err(Failure::Network | Failure::Certificate(_)) => return Judged::Failed(DropReason::Network, None),
     };
     let status = response.status;
     let pause = retry::requested_pause(response.header("retry-after"), None, wall);
@@ -232,27 +258,18 @@ fn judged(answer: &Result<Response, Failure>, wall: SystemTime) -> Judged {
             Ok(grant) if !grant.access_token.is_empty() => Judged::Granted(grant),
             _ => Judged::Failed(DropReason::Server, Some(status)),
         },
-        (_, Verdict::Throttled(pause)) => Judged::Throttled(pause),
-        (429, _) => Judged::Throttled(THROTTLE_PAUSE),
+        (_, Verdict::Throttled(pause)) => Judged::Throttled(pause, status),
+        (429, _) => Judged::Throttled(THROTTLE_PAUSE, status),
         _ if refuses_client(response) => Judged::Refused(status),
         (_, Verdict::Retry(reason)) => Judged::Failed(reason, Some(status)),
         (_, Verdict::Split | Verdict::Drop(_)) => Judged::Failed(DropReason::Server, Some(status)),
     }
 }
 
-/// Whether the answer says that the client, its key or what it asks for is not known: an error of RFC 6749, section 5.2.
-/// Any other answer may come from something on the way, and is worth another request.
+/// Whether the answer says that the client or its key is not known: an error of RFC 6749, section 5.2. Any other answer may
+/// come from something on the way, and is worth another request.
 fn refuses_client(response: &Response) -> bool {
-    let is_error = |error: &str| {
-        matches!(
-            error,
-            "invalid_client"
-                | "invalid_grant"
-                | "unauthorized_client"
-                | "unsupported_grant_type"
-                | "invalid_scope"
-        )
-    };
+    let is_error = |error: &str| matches!(error, "invalid_client" | "invalid_grant" | "unauthorized_client");
     (400..=499).contains(&response.status)
         && serde_json::from_slice::<Refusal>(&response.body).is_ok_and(|refusal| is_error(&refusal.error))
 }

@@ -2,16 +2,19 @@
 
 use std::error::Error as StdError;
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hyper::Uri;
 use hyper::header::HeaderValue;
-use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::proxy::Tunnel;
-use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
 use hyper_util::client::proxy::matcher::Matcher;
 use rustls::ClientConfig;
 use tokio::time::timeout;
@@ -26,7 +29,8 @@ const KEEP_ALIVE_RETRIES: u32 = 3;
 
 type Direct = HttpsConnector<HttpConnector>;
 type Tunneled = HttpsConnector<Tunnel<Direct>>;
-type BoxError = Box<dyn StdError + Send + Sync>;
+/// Why there is no connection.
+pub type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// A proxy and what it is told about us.
 #[derive(Clone, Debug)]
@@ -93,7 +97,17 @@ impl Connector {
         self.proxied.as_ref().and_then(|(route, _)| route.credentials.clone())
     }
 
-    async fn connect(mut self, uri: Uri) -> Result<Stream, BoxError> {
+    /// Opens a connection for requests to `uri`.
+    ///
+    /// # Errors
+    /// What DNS, the machine, TLS or the proxy say; [`io::ErrorKind::TimedOut`] when it takes too long.
+    pub async fn connect(&self, uri: Uri) -> Result<Stream, BoxError> {
+        timeout(self.timeout, self.clone().open(uri))
+            .await
+            .unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))
+    }
+
+    async fn open(mut self, uri: Uri) -> Result<Stream, BoxError> {
         let is_https = uri.scheme_str() == Some("https");
         match &mut self.proxied {
             None => Ok(Stream::new(self.direct.call(uri).await?, false)),
@@ -106,23 +120,6 @@ impl Connector {
     }
 }
 
-impl Service<Uri> for Connector {
-    type Response = Stream;
-    type Error = BoxError;
-    type Future = Pin<Box<dyn Future<Output = Result<Stream, BoxError>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, uri: Uri) -> Self::Future {
-        let connecting = timeout(self.timeout, self.clone().connect(uri));
-        Box::pin(async move {
-            connecting.await.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))
-        })
-    }
-}
-
 trait ReadWrite: Read + Write + Send + Unpin {}
 
 impl<T: Read + Write + Send + Unpin> ReadWrite for T {}
@@ -130,19 +127,23 @@ impl<T: Read + Write + Send + Unpin> ReadWrite for T {}
 /// An open connection.
 pub struct Stream {
     io: Box<dyn ReadWrite>,
-    /// To a proxy that passes requests on: they name the server in full.
     is_forwarded: bool,
+    has_answered: Arc<AtomicBool>,
 }
 
 impl Stream {
     fn new(io: impl ReadWrite + 'static, is_forwarded: bool) -> Self {
-        Self { io: Box::new(io), is_forwarded }
+        Self { io: Box::new(io), is_forwarded, has_answered: Arc::default() }
     }
-}
 
-impl Connection for Stream {
-    fn connected(&self) -> Connected {
-        Connected::new().proxy(self.is_forwarded)
+    /// Whether it ends at a proxy that passes requests on: they name the server in full.
+    pub const fn is_forwarded(&self) -> bool {
+        self.is_forwarded
+    }
+
+    /// Becomes true with every byte that comes, those of TLS itself left out.
+    pub fn has_answered(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.has_answered)
     }
 }
 
@@ -150,9 +151,18 @@ impl Read for Stream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-        buffer: ReadBufCursor<'_>,
+        mut buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(context, buffer)
+        // What a cursor has taken can't be asked afterwards, so the little that comes is copied.
+        let mut chunk = [MaybeUninit::uninit(); 4_096];
+        let room = buffer.remaining().min(chunk.len());
+        let mut chunk = ReadBuf::uninit(chunk.get_mut(..room).unwrap_or_default());
+        let result = Pin::new(&mut self.io).poll_read(context, chunk.unfilled());
+        if !chunk.filled().is_empty() {
+            self.has_answered.store(true, Ordering::Relaxed);
+            buffer.put_slice(chunk.filled());
+        }
+        result
     }
 }
 

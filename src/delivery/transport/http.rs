@@ -1,63 +1,77 @@
 //! The engine's own HTTP: HTTP/1.1 over rustls, connections kept alive, redirects not followed.
-//!
-//! Trust is Mozilla's root store, as in Node, plus the `ca` option; the machine's store is not asked, so a
-//! container without certificates works.
 
 use std::error::Error as StdError;
 use std::io;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Full};
-use hyper::body::{Body as _, Bytes};
+use hyper::Uri;
+use hyper::body::{Body as _, Bytes, Incoming};
 use hyper::ext::ReasonPhrase;
-use hyper::header::{ACCEPT, HeaderValue, PROXY_AUTHORIZATION};
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
+use hyper::header::{ACCEPT, HOST, HeaderValue, PROXY_AUTHORIZATION};
 use tokio::time::timeout;
+use url::{Position, Url};
 
 use super::connector::{Connector, ProxyRoute};
-use super::{Answer, Failure, MAX_RESPONSE_BYTES, Request, Response, Transport};
-use crate::config::Config;
-use crate::error::{Error, ErrorKind};
+use super::pool::{Connection, Pool, PoolKey};
+use super::{Answer, Failure, MAX_RESPONSE_BYTES, Request, Response, Transport, tls};
+use crate::config::{Config, Secret};
+use crate::delivery::clock::SystemClock;
+use crate::error::Error;
 
-const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-
-type Pool = Client<Connector, Full<Bytes>>;
-
-/// A connection pool of one client.
+/// The way of one client to one server.
 #[derive(Debug)]
 pub struct HttpTransport {
-    pool: RwLock<Pool>,
-    connector: Connector,
+    pool: Arc<Pool>,
     attempt_timeout: Duration,
-    max_idle: usize,
 }
 
 impl HttpTransport {
-    /// A transport for this configuration; it connects on first use.
+    /// The way to Segment; it connects on first use.
     ///
     /// # Errors
     /// `ERR_OPTION_INVALID` for a `proxy` or `ca` that can't be used.
     pub fn new(config: &Config) -> Result<Self, Error> {
-        let proxy = config.proxy.as_ref().map(|proxy| ProxyRoute::through(proxy.expose())).transpose()?;
-        let connector = Connector::new(&tls(config.ca.as_deref())?, proxy, config.connect_timeout);
-        let max_idle = config.max_concurrent_requests;
-        let pool = RwLock::new(pool(&connector, max_idle));
-        Ok(Self { pool, connector, attempt_timeout: config.request_timeout, max_idle })
+        Self::to(&config.endpoint, config.proxy.as_ref(), config)
     }
 
-    fn pool(&self) -> Pool {
-        self.pool.read().unwrap_or_else(PoisonError::into_inner).clone()
+    /// The way to the authorization server, with OAuth; otherwise that to Segment.
+    ///
+    /// # Errors
+    /// Those of [`HttpTransport::new`].
+    pub fn for_tokens(config: &Config) -> Result<Self, Error> {
+        match &config.oauth {
+            Some(oauth) => Self::to(&oauth.endpoint, oauth.proxy.as_ref(), config),
+            None => Self::new(config),
+        }
+    }
+
+    /// The way to Segment by a clock of the caller's, with connections of its own.
+    ///
+    /// # Errors
+    /// Those of [`HttpTransport::new`].
+    #[cfg(feature = "testing")]
+    pub fn with_clock(config: &Config, clock: Arc<dyn crate::delivery::clock::Clock>) -> Result<Self, Error> {
+        let pool = Pool::new(connector(config.proxy.as_ref(), config)?, clock);
+        Ok(Self { pool: Arc::new(pool), attempt_timeout: config.request_timeout })
+    }
+
+    fn to(endpoint: &Url, proxy: Option<&Secret<Url>>, config: &Config) -> Result<Self, Error> {
+        let key = PoolKey {
+            origin: endpoint[..Position::BeforePath].to_owned(),
+            proxy: proxy.map(|proxy| proxy.expose().as_str().to_owned()),
+            ca: config.ca.clone(),
+            connect_timeout: config.connect_timeout,
+        };
+        let pool = Pool::shared(key, || Arc::new(SystemClock::default()), || connector(proxy, config))?;
+        pool.serve(config.max_concurrent_requests);
+        Ok(Self { pool, attempt_timeout: config.request_timeout })
     }
 
     async fn exchange(&self, request: Request) -> Result<Response, Failure> {
         let keeps_body = request.keeps_body;
-        let request = self.request(request).map_err(|_| Failure::Network)?;
-        let answer = self.pool().request(request).await.map_err(|error| failure(&error))?;
+        let (connection, answer) = self.send_on_connection(&request).await?;
         let headers = answer
             .headers()
             .iter()
@@ -87,30 +101,57 @@ impl HttpTransport {
                 response.body.extend_from_slice(&chunk);
             }
         }
-        // The connection's task puts it back into the pool; the next request should find it there.
-        tokio::task::yield_now().await;
+        self.pool.give_back(connection).await;
         Ok(response)
     }
 
-    fn request(&self, request: Request) -> hyper::http::Result<hyper::Request<Full<Bytes>>> {
+    /// Sends on a connection that was used before, if there is one. Servers close idle connections, and may do so while a
+    /// request is on its way: one that they have not answered with a single byte is sent again at once on a new connection,
+    /// and nobody need know.
+    async fn send_on_connection(
+        &self,
+        request: &Request,
+    ) -> Result<(Connection, hyper::Response<Incoming>), Failure> {
+        let uri: Uri = request.endpoint.as_str().parse().map_err(|_| Failure::Network)?;
+        if let Some(mut connection) = self.pool.idle_connection() {
+            match connection.send(self.head_and_body(request, &uri, connection.is_forwarded())?).await {
+                Ok(answer) => return Ok((connection, answer)),
+                Err(error) if !connection.may_have_been_closed() => return Err(failure(&error)),
+                Err(_) => {}
+            }
+        }
+        let mut connection = self.pool.open(uri.clone()).await.map_err(|error| failure(&*error))?;
+        let answer = connection.send(self.head_and_body(request, &uri, connection.is_forwarded())?).await;
+        Ok((connection, answer.map_err(|error| failure(&error))?))
+    }
+
+    fn head_and_body(
+        &self,
+        request: &Request,
+        uri: &Uri,
+        is_forwarded: bool,
+    ) -> Result<hyper::Request<Full<Bytes>>, Failure> {
+        let path = uri.path_and_query().map_or("/", |path| path.as_str());
+        let host = &request.endpoint[Position::BeforeHost..Position::AfterPort];
         let mut builder =
-            hyper::Request::post(request.endpoint.as_str()).header(ACCEPT, HeaderValue::from_static("*/*"));
-        for (name, value) in request.headers {
+            if is_forwarded { hyper::Request::post(uri.clone()) } else { hyper::Request::post(path) };
+        builder = builder.header(HOST, host).header(ACCEPT, HeaderValue::from_static("*/*"));
+        for (name, value) in &request.headers {
             builder = builder.header(name, value);
         }
         // A proxy that passes plain http on reads it from the request; for https it is asked before that.
-        if request.endpoint.scheme() == "http"
-            && let Some(credentials) = self.connector.proxy_credentials()
-        {
+        if is_forwarded && let Some(credentials) = self.pool.connector().proxy_credentials() {
             builder = builder.header(PROXY_AUTHORIZATION, credentials);
         }
-        builder.body(Full::new(request.body))
+        builder.body(Full::new(request.body.clone())).map_err(|_| Failure::Network)
     }
 }
 
 impl Transport for HttpTransport {
     fn send(&self, request: Request) -> Answer<'_> {
         Box::pin(async move {
+            // Not yet an attempt: its time begins with its turn.
+            let _slot = self.pool.slot().await;
             timeout(self.attempt_timeout, self.exchange(request)).await.unwrap_or(Err(Failure::Timeout))
         })
     }
@@ -120,41 +161,28 @@ impl Transport for HttpTransport {
     }
 
     fn reconnect(&self) {
-        // Requests under way keep the old pool until they are answered.
-        let fresh = pool(&self.connector, self.max_idle);
-        *self.pool.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+        // Requests under way keep theirs until they are answered.
+        self.pool.clear();
     }
 }
 
-fn pool(connector: &Connector, max_idle: usize) -> Pool {
-    Client::builder(TokioExecutor::new())
-        .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(IDLE_TIMEOUT)
-        .pool_max_idle_per_host(max_idle)
-        .build(connector.clone())
+fn connector(proxy: Option<&Secret<Url>>, config: &Config) -> Result<Connector, Error> {
+    let proxy = proxy.map(|proxy| ProxyRoute::through(proxy.expose())).transpose()?;
+    Ok(Connector::new(&tls::client_config(config.ca.as_deref())?, proxy, config.connect_timeout))
 }
 
 fn failure(error: &(dyn StdError + 'static)) -> Failure {
-    let mut causes = std::iter::successors(Some(error), |&error| error.source());
-    let is_timeout = |error: &(dyn StdError + 'static)| {
-        error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::TimedOut)
-    };
-    if causes.any(is_timeout) { Failure::Timeout } else { Failure::Network }
-}
-
-fn tls(ca: Option<&str>) -> Result<ClientConfig, Error> {
-    let unusable = || Error::option("ca", "one or more valid PEM certificates");
-    let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    if let Some(ca) = ca {
-        for certificate in CertificateDer::pem_slice_iter(ca.as_bytes()) {
-            roots.add(certificate.map_err(|_| unusable())?).map_err(|_| unusable())?;
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(reason) = error.downcast_ref().and_then(tls::distrust) {
+            return Failure::Certificate(reason);
         }
+        cause = match error.downcast_ref::<io::Error>() {
+            Some(error) if error.kind() == io::ErrorKind::TimedOut => return Failure::Timeout,
+            // What an I/O error was made of is not among its causes.
+            Some(error) => error.get_ref().map(|inner| inner as &(dyn StdError + 'static)),
+            None => error.source(),
+        };
     }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|_| Error::new(ErrorKind::OptionInvalid, "TLS could not be set up on this machine."))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(config)
+    Failure::Network
 }

@@ -3,6 +3,8 @@
 pub mod callback;
 mod connector;
 pub mod http;
+mod pool;
+pub mod tls;
 
 use std::fmt;
 use std::future::Future;
@@ -59,6 +61,8 @@ impl fmt::Debug for Response {
 pub enum Failure {
     /// DNS, connect, TLS or a broken connection.
     Network,
+    /// The server's certificate is not taken, and why.
+    Certificate(&'static str),
     /// Not complete in time.
     Timeout,
 }

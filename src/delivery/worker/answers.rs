@@ -8,7 +8,6 @@ use super::route::{Compression, Recovered};
 use super::{Attempts, Delivery, State, WAKE_SPREAD, Worker, without_answer};
 use crate::delivery::dead_letter::{Cause, status_line};
 use crate::delivery::notice::{Level, Notice};
-use crate::delivery::oauth::tokens::Outcome;
 use crate::delivery::retry::{self, Verdict};
 use crate::delivery::transport::{Failure, Response};
 use crate::error::{Error, ErrorKind};
@@ -56,6 +55,9 @@ impl Worker {
             self.deliveries.insert(id, delivery);
             return;
         }
+        if let Err(Failure::Certificate(reason)) = answer {
+            self.tell_distrust("Segment's host", reason);
+        }
         let verdict = self.judge(answer);
         if !matches!(verdict, Verdict::Throttled(_)) {
             self.route.is_not_limited();
@@ -76,7 +78,7 @@ impl Worker {
 
     fn judge(&self, answer: &Result<Response, Failure>) -> Verdict {
         match answer {
-            Err(Failure::Network) => Verdict::Retry(DropReason::Network),
+            Err(Failure::Network | Failure::Certificate(_)) => Verdict::Retry(DropReason::Network),
             Err(Failure::Timeout) => Verdict::Retry(DropReason::Timeout),
             Ok(response) => {
                 let retry_after = response.header("retry-after");
@@ -120,7 +122,7 @@ impl Worker {
         self.published.delivered += delivery.batch.entries().len() as u64;
         self.published.consecutive_failures = 0;
         self.published.last_success = Some(self.elapsed());
-        self.is_refusal_told = false;
+        (self.is_refusal_told, self.is_distrust_told) = (false, false);
         match self.route.succeed() {
             Recovered::Nothing => {}
             Recovered::KeyRefused => {
@@ -167,13 +169,18 @@ impl Worker {
     }
 
     /// Counts a failed attempt; false when there are no more to be had.
-    fn counts_failure(&self, delivery: &mut Delivery) -> bool {
+    pub(super) fn counts_failure(&self, delivery: &mut Delivery) -> bool {
+        delivery.attempts.failures += 1;
+        let failures = delivery.attempts.failures;
+        let is_spent = self.config.max_retries.is_some_and(|retries| failures > retries);
+        self.has_time(delivery) && !is_spent
+    }
+
+    /// Whether `maxTotalBackoffDuration` is not over, which begins with the first failure.
+    pub(super) fn has_time(&self, delivery: &mut Delivery) -> bool {
         let now = self.elapsed();
-        let attempts = &mut delivery.attempts;
-        attempts.failures += 1;
-        let since = *attempts.first_failure.get_or_insert(now);
-        let is_spent = self.config.max_retries.is_some_and(|retries| attempts.failures > retries);
-        !is_spent && now.saturating_sub(since) < self.config.max_total_backoff
+        let since = *delivery.attempts.first_failure.get_or_insert(now);
+        now.saturating_sub(since) < self.config.max_total_backoff
     }
 
     fn wait(&mut self, mut delivery: Delivery, not_before: Duration) {
@@ -193,19 +200,30 @@ impl Worker {
         self.wait(delivery, now);
     }
 
-    /// Until when Segment may go on with rate limits before what waits because of them is given up.
+    /// Until when Segment, or the authorization server, may go on with rate limits before what waits because of them is
+    /// given up.
     pub(super) fn rate_limit_ends_at(&self) -> Option<Duration> {
-        let is_limited = self.deliveries.values().any(|delivery| delivery.limited.is_some());
+        self.segment_limit_ends_at().into_iter().chain(self.token_limit_ends_at()).min()
+    }
+
+    fn segment_limit_ends_at(&self) -> Option<Duration> {
+        let is_limited = self.waiting_deliveries().any(|delivery| delivery.limited.is_some());
         let since = self.route.limited_since().filter(|_| is_limited)?;
         Some(since.saturating_add(self.config.max_rate_limit))
     }
 
     pub(super) fn end_rate_limit(&mut self) {
-        if self.rate_limit_ends_at().is_none_or(|ends_at| ends_at > self.elapsed()) {
-            return;
+        let now = self.elapsed();
+        let is_over = |ends_at: Option<Duration>| ends_at.is_some_and(|ends_at| ends_at <= now);
+        if is_over(self.segment_limit_ends_at()) {
+            for delivery in self.take_waiting(|delivery| delivery.limited.is_some()) {
+                self.give_up(&delivery, DropReason::RateLimited, delivery.limited);
+            }
         }
-        for delivery in self.take_waiting(|delivery| delivery.limited.is_some()) {
-            self.give_up(&delivery, DropReason::RateLimited, delivery.limited);
+        if is_over(self.token_limit_ends_at()) {
+            for delivery in self.take_waiting(|delivery| delivery.token_limited.is_some()) {
+                self.give_up_without_token(&delivery, DropReason::RateLimited, delivery.token_limited);
+            }
         }
     }
 
@@ -258,9 +276,14 @@ impl Worker {
         self.notify(Notice::Trouble { error: Error::new(ErrorKind::Rejected, text), status });
     }
 
-    /// The write key, or the client of the authorization server, is refused: whoever waits for an event is told, all
-    /// others are kept until somebody has mended that.
-    fn unauthorized(&mut self, mut delivery: Delivery, status: Option<u16>, at_authorization: bool) {
+    /// The write key, or the client by the authorization server, is refused: whoever waits for an event is told, all others
+    /// are kept until somebody has mended that.
+    pub(super) fn unauthorized(
+        &mut self,
+        mut delivery: Delivery,
+        status: Option<u16>,
+        at_authorization: bool,
+    ) {
         let now = self.elapsed();
         self.route.refuse_key(now, &mut self.chance);
         let awaited: Vec<_> =
@@ -271,7 +294,9 @@ impl Worker {
         };
         self.drop_entries(cause, &awaited);
         if let Some(rest) = delivery.batch.retain(|entry| !entry.tracking.is_on()) {
-            self.tell_unauthorized(status, at_authorization);
+            if !at_authorization {
+                self.tell_unauthorized(status);
+            }
             delivery.batch = rest;
             delivery.was_refused = true;
             self.wait(delivery, now);
@@ -279,83 +304,38 @@ impl Worker {
     }
 
     /// Told once for each time it begins, and only where events are kept: whoever waits for one hears of that one.
-    fn tell_unauthorized(&mut self, status: Option<u16>, at_authorization: bool) {
+    fn tell_unauthorized(&mut self, status: Option<u16>) {
         if std::mem::replace(&mut self.is_refusal_told, true) {
             return;
         }
         let answer = status.map(status_line).unwrap_or_default();
-        let (line, who, cure) = if at_authorization {
-            (
-                "the authorization server refused the OAuth client; events are kept and tried again in five minutes",
-                "the authorization server refused the OAuth client",
-                "Check clientId, keyId, clientKey, scope and authServer.",
-            )
-        } else {
-            (
-                "Segment refused the write key; events are kept and tried again in five minutes",
-                "Segment refused the write key",
-                "Check the write key and the region of the source.",
-            )
-        };
-        self.log(Level::Error, line, || json!({ "status": status }));
-        let text = format!("{answer}: {who}. Events are kept and tried again every five minutes. {cure}");
+        self.log(
+            Level::Error,
+            "Segment refused the write key; events are kept and tried again in five minutes",
+            || json!({ "status": status }),
+        );
+        let text = format!(
+            "{answer}: Segment refused the write key. Events are kept and tried again every five minutes. Check the write \
+             key and the region of the source."
+        );
         self.notify(Notice::Trouble { error: Error::new(ErrorKind::Unauthorized, text), status });
     }
 
-    fn token_answered(&mut self, answer: &Result<Response, Failure>) {
-        let now = self.now;
-        let Some(tokens) = &mut self.tokens else { return };
-        match tokens.answered(answer, now.elapsed, now.wall, &mut self.chance) {
-            Outcome::Granted => {}
-            Outcome::NotRenewed => {
-                self.log(
-                    Level::Warn,
-                    "the OAuth token could not be renewed, the old one stays in use",
-                    || Value::Null,
-                );
-            }
-            Outcome::Retry(reason, status) => self.log_token_failure(reason, status),
-            Outcome::Failed(reason, status) => {
-                self.log_token_failure(reason, status);
-                self.fail_waiting(reason, status);
-            }
-            Outcome::Throttled(pause) => {
-                self.published.consecutive_failures += 1;
-                self.log(
-                    Level::Info,
-                    "the authorization server asks for a pause",
-                    || json!({ "pause_ms": u64::try_from(pause.as_millis()).unwrap_or(u64::MAX) }),
-                );
-            }
-            Outcome::Refused(status) => {
-                self.published.consecutive_failures += 1;
-                self.route.refuse_key(now.elapsed, &mut self.chance);
-                for delivery in self.take_waiting(|_| true) {
-                    self.unauthorized(delivery, Some(status), true);
-                }
-            }
+    /// Told once for each time it begins: it hardly ends by itself, and nothing else would be heard of it for hours.
+    pub(super) fn tell_distrust(&mut self, server: &str, reason: &'static str) {
+        if std::mem::replace(&mut self.is_distrust_told, true) {
+            return;
         }
-    }
-
-    fn log_token_failure(&mut self, reason: DropReason, status: Option<u16>) {
-        self.published.consecutive_failures += 1;
         self.log(
-            Level::Info,
-            "no OAuth token, asking again",
-            || json!({ "reason": reason.name(), "status": status }),
+            Level::Error,
+            "a server's certificate is not trusted; events are kept and tried again",
+            || json!({ "server": server, "reason": reason }),
         );
-    }
-
-    /// So many requests for a token have failed that each batch that waits for one has failed once.
-    fn fail_waiting(&mut self, reason: DropReason, status: Option<u16>) {
-        for mut delivery in self.take_waiting(|_| true) {
-            if self.counts_failure(&mut delivery) {
-                self.wait(delivery, self.elapsed());
-            } else {
-                let cause = Cause::new(reason, status, delivery.attempts.sent);
-                self.drop_entries(Cause { at_authorization: true, ..cause }, delivery.batch.entries());
-            }
-        }
+        let text = format!(
+            "The certificate of {server} is not trusted: {reason}. Events are kept and tried again. Where something on the \
+             way inspects TLS, give its certificate authority in the option ca, or start Node with NODE_EXTRA_CA_CERTS."
+        );
+        self.notify(Notice::Trouble { error: Error::new(ErrorKind::Network, text), status: None });
     }
 
     /// Gives up what is older than `maxEventAge`, wherever it waits.

@@ -7,6 +7,7 @@
 //! the tests. Between two steps the gate admits events; each step begins by reading what the gate has.
 
 mod answers;
+mod authorization;
 mod ends;
 mod flushes;
 mod route;
@@ -78,6 +79,8 @@ struct Delivery {
     is_plain_repeat: bool,
     /// The last answer to it asked for a pause.
     limited: Option<u16>,
+    /// It waited for a token when the authorization server asked for a pause.
+    token_limited: Option<u16>,
     /// The last answer to it was a refusal of its content, or of the write key.
     was_refused: bool,
 }
@@ -126,6 +129,8 @@ pub struct Worker {
     /// Events were pending since `drained` was told last.
     was_busy: bool,
     is_refusal_told: bool,
+    is_distrust_told: bool,
+    is_client_refusal_told: bool,
     is_closing: bool,
     /// Nobody holds the client any more.
     is_released: bool,
@@ -186,6 +191,8 @@ impl Worker {
             is_recovered_turn: false,
             was_busy: false,
             is_refusal_told: false,
+            is_distrust_told: false,
+            is_client_refusal_told: false,
             is_closing: false,
             is_released: false,
             farewells: Vec::new(),
@@ -222,6 +229,12 @@ impl Worker {
     #[must_use]
     pub const fn due_at(&self) -> Option<Duration> {
         self.due_at
+    }
+
+    /// Whether the client is over: nothing will be sent any more.
+    #[must_use]
+    pub const fn is_over(&self) -> bool {
+        self.published.is_over
     }
 
     /// Whether the client is over and nobody can ask anything of it any more.
@@ -297,10 +310,13 @@ impl Worker {
         self.seen - self.flushes.settled()
     }
 
+    fn waiting_deliveries(&self) -> impl Iterator<Item = &Delivery> {
+        self.deliveries.values().filter(|delivery| matches!(delivery.state, State::Waiting { .. }))
+    }
+
     /// Takes the batches that wait and are like this.
     fn take_waiting(&mut self, is_taken: impl Fn(&Delivery) -> bool) -> Vec<Delivery> {
-        let is_waiting = |delivery: &Delivery| matches!(delivery.state, State::Waiting { .. });
-        let wanted = self.deliveries.values().filter(|delivery| is_waiting(delivery) && is_taken(delivery));
+        let wanted = self.waiting_deliveries().filter(|delivery| is_taken(delivery));
         let ids: Vec<_> = wanted.map(|delivery| delivery.batch.id).collect();
         ids.into_iter().filter_map(|id| self.deliveries.remove(&id)).collect()
     }
@@ -355,7 +371,7 @@ impl Worker {
         let at = now + WAKE_SPREAD.min(left / 4).mul_f64(self.chance.f64());
         self.route.end_pause(at, is_way_out);
         if let Some(tokens) = &mut self.tokens {
-            tokens.end_pause(at);
+            tokens.end_pause(at, is_way_out);
         }
         self.wake_deliveries(at);
     }
@@ -427,6 +443,7 @@ impl Delivery {
             part_of: None,
             is_plain_repeat: false,
             limited: None,
+            token_limited: None,
             was_refused: false,
         }
     }

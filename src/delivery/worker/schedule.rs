@@ -75,12 +75,17 @@ impl Worker {
         self.storage.as_ref().filter(|storage| storage.has_loaded(which)).map(|_| at)
     }
 
-    /// Gives memory back after a while without events.
+    /// Gives memory back after a while without events, or when the client is over: JavaScript may hold it for long still.
     pub(super) fn idle_at(&mut self) -> Option<Duration> {
         let now = self.elapsed();
         if self.outstanding() > 0 {
             self.idle_since = Some(now);
             self.gate.lock().trim(false);
+            return None;
+        }
+        if self.published.is_over {
+            self.idle_since = None;
+            self.gate.lock().trim(true);
             return None;
         }
         let since = self.idle_since?;

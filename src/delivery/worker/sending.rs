@@ -198,18 +198,6 @@ impl Worker {
         self.outputs.push(Output::Send(Attempt { request, batch, gzip, retry_count, token }));
         true
     }
-
-    /// Asks for a token where one is needed, or soon will be.
-    pub(super) fn ask_for_token(&mut self) {
-        let now = self.now;
-        let Some(tokens) = self.tokens.as_mut().filter(|tokens| tokens.wants_to_ask(now.elapsed)) else {
-            return;
-        };
-        let at = tokens.ask(now.elapsed, now.wall);
-        self.last_request += 1;
-        self.token_request = Some(self.last_request);
-        self.outputs.push(Output::AskForToken { request: self.last_request, at });
-    }
 }
 
 fn segment(entry: &Entry) -> Option<SegmentId> {
