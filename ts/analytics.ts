@@ -9,10 +9,11 @@ import { Context } from './context.js';
 import { deliverThrough, Persistence } from './deliver.js';
 import { Departure } from './departure.js';
 import { Emitter } from './emitter.js';
+import { Endings } from './endings.js';
 import { AnalyticsError, ValidationError, type ErrorCode } from './errors.js';
-import { Flushes, flushWith, settled } from './flushes.js';
+import { Flushes, flushWith } from './flushes.js';
 import { HeldEvents } from './held.js';
-import { sendThrough, type HTTPClient } from './http-client.js';
+import { answerThrough, type HTTPClient } from './http-client.js';
 import { heldOpen } from './keep-alive.js';
 import { messageFrom, messageOf, problemOf, type Message } from './message.js';
 import type { Log } from './logger.js';
@@ -20,12 +21,10 @@ import {
   CALLBACK_FOR,
   FLAG,
   INTEREST,
-  REFUSALS,
   interestIn,
   startNative,
   type Engine,
   type Notice,
-  type Refusal,
   type StartEngine,
 } from './native.js';
 import {
@@ -37,37 +36,30 @@ import {
 } from './options.js';
 import {
   callbackProblem,
+  contextOf,
   errorOf,
   eventOf,
   keptError,
   flagsOf,
   refusalError,
   scopeOfCall,
-  settlementOf,
   statusText,
   within,
   type Settlement,
 } from './outcome.js';
 import type { MethodParams, SegmentEvent, SegmentEventType } from './params.js';
+import { NOBODY, Passages } from './passages.js';
 import { excludesSegment, Plugins, type Plugin } from './plugins.js';
+import { Refusals } from './refusals.js';
 import { statsOf, type DeliveryReport, type Stats } from './report.js';
 import { Settlements } from './settlements.js';
-import { copyOfMessage, eventFrom, eventWith } from './snapshot.js';
+import { copyOfMessage, eventWith } from './snapshot.js';
 import { Turns } from './turns.js';
 import { notSerializable } from './unserializable.js';
 import { VERSION } from './version.js';
 
 /** As analytics-node: 1.25 times the longest a batch waits, at least a minute of it. */
 const CLOSE_TIMEOUT_MS = 75_000;
-
-/** Waits for an event that only plugins or listeners wait for. */
-const NOBODY = { delivered: () => {}, failed: () => {} };
-
-/** Makes the event of a call that was refused, for those who want to know. */
-type Told = () => SegmentEvent;
-
-/** As analytics-node: how long the promise of a callback is waited for. */
-const CALLBACK_TIMEOUT_MS = 1_000;
 
 /** Sends events to Segment. Calls return at once; delivery goes on off this thread. */
 export class Analytics extends Emitter<AnalyticsEvents> {
@@ -86,15 +78,10 @@ export class Analytics extends Emitter<AnalyticsEvents> {
   readonly #held: HeldEvents;
   readonly #departure: Departure;
   readonly #flushes: Flushes;
-  /** Events that are with plugins and not yet with the engine. */
-  readonly #passages = new Set<Promise<void>>();
-  /** Characters of JSON of the events that are with plugins. */
-  #passingLength = 0;
-  /** Events that are settled, but not yet for the plugins that come last. */
-  readonly #endings = new Set<Promise<void>>();
+  readonly #endings = new Endings(this);
+  readonly #passages: Passages<Analytics>;
+  readonly #refusals: Refusals;
   #interest = 0;
-  /** Events that were given to plugins so far. */
-  #passed = 0;
   readonly #persistence: Persistence;
   readonly #mail = new Turns(() => this.#readMail());
   #closed = false;
@@ -122,6 +109,8 @@ export class Analytics extends Emitter<AnalyticsEvents> {
     this.#engine = start(engineOptions, wake, logLevel, usesCallback);
     this.#flushes = new Flushes(this.#engine);
     this.#held = new HeldEvents(this.#engine);
+    this.#passages = this.#passagesTo();
+    this.#refusals = this.#refusalsOf(this.#engine);
     this.#persistence = this.#persistenceOf(this.#engine);
     this.deliver = this.#deliveries();
     this.#departure = this.#departureOf(usesCallback !== 0);
@@ -141,32 +130,32 @@ export class Analytics extends Emitter<AnalyticsEvents> {
 
   /** Who the user is. True: accepted; false: refused, and `error` listeners know why. */
   identify(params: MethodParams['identify'], callback?: Callback): boolean {
-    return this.#call('identify', params, this.#settlementOf(callback));
+    return this.#call('identify', params, this.#endings.settlementOf(callback));
   }
 
   /** What the user did. True: accepted; false: refused, and `error` listeners know why. */
   track(params: MethodParams['track'], callback?: Callback): boolean {
-    return this.#call('track', params, this.#settlementOf(callback));
+    return this.#call('track', params, this.#endings.settlementOf(callback));
   }
 
   /** A web page was seen. True: accepted; false: refused, and `error` listeners know why. */
   page(params: MethodParams['page'], callback?: Callback): boolean {
-    return this.#call('page', params, this.#settlementOf(callback));
+    return this.#call('page', params, this.#endings.settlementOf(callback));
   }
 
   /** A screen of an application was seen. True: accepted; false: refused, and `error` listeners know why. */
   screen(params: MethodParams['screen'], callback?: Callback): boolean {
-    return this.#call('screen', params, this.#settlementOf(callback));
+    return this.#call('screen', params, this.#endings.settlementOf(callback));
   }
 
   /** Which group the user belongs to. True: accepted; false: refused, and `error` listeners know why. */
   group(params: MethodParams['group'], callback?: Callback): boolean {
-    return this.#call('group', params, this.#settlementOf(callback));
+    return this.#call('group', params, this.#endings.settlementOf(callback));
   }
 
   /** Two ids are one user. True: accepted; false: refused, and `error` listeners know why. */
   alias(params: MethodParams['alias'], callback?: Callback): boolean {
-    return this.#call('alias', params, this.#settlementOf(callback));
+    return this.#call('alias', params, this.#endings.settlementOf(callback));
   }
 
   /**
@@ -222,7 +211,9 @@ export class Analytics extends Emitter<AnalyticsEvents> {
     if (answer.startsWith('+')) this.#departure.hold();
     else {
       const text = answer.slice(2);
-      this.#refusedByEngine(Number(answer[1]), text, () => eventOf('identify', JSON.parse(text) as Message));
+      this.#refusals.byEngine(Number(answer[1]), text, () =>
+        eventOf('identify', JSON.parse(text) as Message),
+      );
     }
     return answer;
   }
@@ -233,12 +224,7 @@ export class Analytics extends Emitter<AnalyticsEvents> {
    * @internal
    */
   refusedEvent(type: SegmentEventType, source: object): SegmentEvent {
-    const event = eventOf(type, source);
-    try {
-      return this.#redact?.(event) ?? event;
-    } catch {
-      return eventOf(type, {});
-    }
+    return this.#refusals.eventOf(type, source);
   }
 
   /**
@@ -288,26 +274,31 @@ export class Analytics extends Emitter<AnalyticsEvents> {
       message = messageOf[type](params);
     } catch (error) {
       if (error instanceof ValidationError) {
-        this.#count('invalid');
+        this.#refusals.count('invalid');
         throw error;
       }
       // A getter or toJSON() of the caller's threw.
-      return this.#refuse(
+      return this.#refusals.refuse(
         'not_serializable',
         notSerializable(params),
-        () => this.refusedEvent(type, params),
+        () => this.#refusals.eventOf(type, params),
         settlement,
       );
     }
     const problem = callbackProblem(settlement);
     if (problem !== undefined) {
-      return this.#refuse('invalid', problem, () => this.refusedEvent(type, message), settlement);
+      return this.#refusals.refuse(
+        'invalid',
+        problem,
+        () => this.#refusals.eventOf(type, message),
+        settlement,
+      );
     }
     // The engine would write the time of the machine.
     if (isDateReplaced()) message.timestamp ??= new Date();
-    if (this.#closed || !this.#departure.takes()) return this.#refuseClosed(type, message, settlement);
+    if (this.#closed || !this.#departure.takes()) return this.#refusals.afterClose(type, message, settlement);
     if (!this.#take(type, message, settlement)) return false;
-    return this.#departure.taken() || this.#refuseClosed(type, message, settlement);
+    return this.#departure.taken() || this.#refusals.afterClose(type, message, settlement);
   }
 
   #take(type: SegmentEventType, message: Message, settlement?: Settlement): boolean {
@@ -321,18 +312,18 @@ export class Analytics extends Emitter<AnalyticsEvents> {
   #enqueue(type: SegmentEventType, message: Message, settlement?: Settlement, isPlain = false): boolean {
     const told = () => eventOf(type, message);
     const problem = problemOf(type, message);
-    if (problem !== undefined) return this.#refuse('invalid', problem, told, settlement);
+    if (problem !== undefined) return this.#refusals.refuse('invalid', problem, told, settlement);
     let text: string;
     try {
       const copy = settlement === undefined ? undefined : this.#copy(type, message, settlement);
       text = JSON.stringify(copy ?? message);
     } catch {
-      return this.#refuse('not_serializable', notSerializable(message), told, settlement);
+      return this.#refusals.refuse('not_serializable', notSerializable(message), told, settlement);
     }
     if (isPlain) this.#held.begin();
     const flags = flagsOf(type, message, settlement) + (isPlain ? FLAG.held : 0);
     const sequence = this.#engine.enqueue(text, flags);
-    if (sequence < 0) return this.#refusedByEngine(-sequence, text, told, settlement);
+    if (sequence < 0) return this.#refusals.byEngine(-sequence, text, told, settlement);
     if (isPlain) this.#held.remember(sequence, message, text);
     else this.#held.passed(sequence);
     if (settlement !== undefined) this.#keep(sequence, settlement, text.length);
@@ -368,17 +359,17 @@ export class Analytics extends Emitter<AnalyticsEvents> {
   /** What was tracked in this turn of the event loop goes through the plugins after all. */
   #recall(): void {
     for (const { sequence, event, hasPassed } of this.#held.recall()) {
-      const settlement = this.#settle(sequence);
+      const settlement = this.#settlements.take(sequence);
       if (hasPassed) this.#enqueueEvent(event, event.type, settlement);
-      else this.#begin(settlement?.context ?? new Context(event), event.type, 0, settlement);
+      else this.#passages.begin(settlement?.context ?? new Context(event), event.type, 0, settlement);
     }
   }
 
   /** The way of an event that is changed on this thread: as a copy, so that the caller's objects stay theirs. */
   #detour(type: SegmentEventType, message: Message, settlement?: Settlement): boolean {
     const problem = problemOf(type, message);
-    const told = () => this.refusedEvent(type, message);
-    if (problem !== undefined) return this.#refuse('invalid', problem, told, settlement);
+    const told = () => this.#refusals.eventOf(type, message);
+    if (problem !== undefined) return this.#refusals.refuse('invalid', problem, told, settlement);
     message.messageId ??= randomUUID();
     message.timestamp ??= new Date();
     let text: string;
@@ -388,55 +379,23 @@ export class Analytics extends Emitter<AnalyticsEvents> {
       text = JSON.stringify(copy);
       event = eventWith(type, copy);
     } catch {
-      return this.#refuse('not_serializable', notSerializable(message), told, settlement);
+      return this.#refusals.refuse('not_serializable', notSerializable(message), told, settlement);
     }
     try {
       event = this.#redact?.(event) ?? event;
     } catch {
       const reason = 'The redact option threw, so the event was not sent.';
       const error = new AnalyticsError('ERR_VALIDATION', reason, { field: 'redact' });
-      return this.#refuse('invalid', error, () => eventOf(type, {}), settlement);
+      return this.#refusals.refuse('invalid', error, () => eventOf(type, {}), settlement);
     }
     if (this.#plugins.isEmpty && !excludesSegment(event.integrations))
       return this.#enqueueEvent(event, type, settlement, true);
     // What plugins hold on to is bounded like what the engine holds.
-    if (this.#passingLength + text.length > this.#engine.maxQueueBytes()) {
-      return this.#refuse('queue_full', refusalError('queue_full', text), () => event, settlement);
+    if (this.#passages.length + text.length > this.#engine.maxQueueBytes()) {
+      return this.#refusals.refuse('queue_full', refusalError('queue_full', text), () => event, settlement);
     }
-    this.#begin(new Context(event), type, text.length, settlement);
+    this.#passages.begin(new Context(event), type, text.length, settlement);
     return true;
-  }
-
-  #begin(context: Context, type: SegmentEventType, length: number, settlement?: Settlement): void {
-    this.#passingLength += length;
-    this.#passed += 1;
-    const passage = this.#pass(context, type, settlement).finally(() => {
-      this.#passages.delete(passage);
-      this.#passingLength -= length;
-    });
-    this.#passages.add(passage);
-  }
-
-  async #pass(start: Context, type: SegmentEventType, settlement?: Settlement): Promise<void> {
-    const { context, passage } = await this.#plugins.prepare(start);
-    if (passage.kind === 'cancel') {
-      this.#count('cancelled');
-      return this.#fail(passage.reason, context, settlement);
-    }
-    const others = this.#plugins.deliver(context);
-    if (others !== undefined) this.#ending(others);
-    const passed = async () => {
-      await others;
-      await this.#plugins.finish(context);
-    };
-    const isLate = others !== undefined || this.#plugins.hasLast;
-    // Without anybody who waits for the context, it need not be kept.
-    const isAwaited = settlement !== undefined || this.#plugins.hasLast || this.#interest !== 0;
-    const told = { ...NOBODY, ...settlement, isOnlyHeard: false, context, ...(isLate && { passed }) };
-    const whole = isAwaited ? told : undefined;
-    if (passage.kind === 'send') return void this.#enqueueEvent(context.event, type, whole);
-    // It was accepted, and Segment is no party to it: no counter is about such an event.
-    this.#succeed(context, whole);
   }
 
   #enqueueEvent(
@@ -451,96 +410,11 @@ export class Analytics extends Emitter<AnalyticsEvents> {
     } catch (error) {
       // Of what redact made no event, nothing is told.
       const refused = () => eventOf(type, isPlain ? {} : (Object(event) as object));
-      if (error instanceof ValidationError) return this.#refuse('invalid', error, refused, settlement);
-      return this.#refuse('not_serializable', notSerializable(event), refused, settlement);
+      if (error instanceof ValidationError)
+        return this.#refusals.refuse('invalid', error, refused, settlement);
+      return this.#refusals.refuse('not_serializable', notSerializable(event), refused, settlement);
     }
     return this.#enqueue(event.type, message, settlement, isPlain);
-  }
-
-  #refusedByEngine(number: number, text: string, told: Told, settlement?: Settlement): boolean {
-    const refusal = REFUSALS[number - 1] ?? 'malformed';
-    return this.#report(refusalError(refusal, text), told, settlement);
-  }
-
-  #refuse(refusal: Refusal, error: AnalyticsError, told: Told, settlement?: Settlement): boolean {
-    this.#count(refusal);
-    return this.#report(error, told, settlement);
-  }
-
-  #report(error: AnalyticsError, told: Told, settlement?: Settlement): false {
-    this.#log?.('debug', error.message, { code: error.code });
-    // A queue that is full refuses as fast as it is asked.
-    if (settlement === undefined && !this.hears('error') && !this.hears('call_refused')) return false;
-    const event = told();
-    this.emit('call_refused', error, event);
-    const context = settlement?.context ?? new Context(event);
-    if (settlement?.passed !== undefined) {
-      this.#fail(error, context, settlement);
-      return false;
-    }
-    context.setFailedDelivery({ reason: error });
-    this.#failLater(error, context, settlement);
-    this.emit('error', { code: 'delivery_failure', reason: error, ctx: context });
-    return false;
-  }
-
-  #refuseClosed(type: SegmentEventType, message: Message, settlement?: Settlement): false {
-    this.#count('closed');
-    if (settlement === undefined && !this.hears('call_after_close')) return false;
-    const event = this.refusedEvent(type, message);
-    this.emit('call_after_close', event);
-    const context = new Context(event);
-    const reason = refusalError('closed', '');
-    context.setFailedDelivery({ reason });
-    this.#failLater(reason, context, settlement);
-    return false;
-  }
-
-  /** Whoever waits for an event never hears of it before the call has returned. */
-  #failLater(error: AnalyticsError, context: Context, settlement?: Settlement): void {
-    if (settlement === undefined) return;
-    const tell = () => within(settlement.scope, () => settlement.failed(error, context));
-    this.#ending(Promise.resolve().then(tell));
-  }
-
-  #count(refusal: Refusal): void {
-    this.#engine.refuse(REFUSALS.indexOf(refusal) + 1);
-    if (this.#log !== undefined && this.#flushes.isOver) queueMicrotask(() => this.#mail.take());
-  }
-
-  #succeed(context: Context, settlement?: Settlement): void {
-    this.#conclude(settlement, () => {
-      settlement?.delivered(context);
-      this.emit(context.event.type, context);
-    });
-  }
-
-  #fail(reason: unknown, context: Context, settlement?: Settlement): void {
-    context.setFailedDelivery({ reason });
-    this.#conclude(settlement, () => {
-      settlement?.failed(reason, context);
-      this.emit('error', { code: 'delivery_failure', reason, ctx: context });
-    });
-  }
-
-  /** Tells of an event's end, once the plugins that come last have seen it. */
-  #conclude(settlement: Settlement | undefined, tell: () => void): void {
-    const told = () => within(settlement?.scope, tell);
-    if (settlement?.passed === undefined) told();
-    else this.#ending(settlement.passed().then(told));
-  }
-
-  /** As in analytics-node, a flush waits for what a callback promised, but not for ever. */
-  #settlementOf(callback: Callback | undefined): Settlement | undefined {
-    if (callback === undefined) return undefined;
-    return settlementOf(callback, (promised) =>
-      this.#ending(settled(new Set([promised]), CALLBACK_TIMEOUT_MS)),
-    );
-  }
-
-  #ending(promise: Promise<void>): void {
-    const ending = promise.finally(() => this.#endings.delete(ending));
-    this.#endings.add(ending);
   }
 
   #flush(timeout = Infinity, closes: boolean): Promise<DeliveryReport> {
@@ -548,7 +422,7 @@ export class Analytics extends Emitter<AnalyticsEvents> {
     const left = () => Math.max(0, timeout - (monotonicNow() - started));
     const begin = async () => {
       // What was with plugins when a flush began comes before it; what is tracked after the call does not.
-      if (this.#passages.size > 0) await settled(this.#passages, left());
+      await this.#passages.settled(left());
       return this.#flushes.begin(left(), closes);
     };
     const flush = async () => {
@@ -556,7 +430,7 @@ export class Analytics extends Emitter<AnalyticsEvents> {
       const report = await new Promise<DeliveryReport>((resolve) => {
         this.#held.afterwards(() => resolve(begin()));
       });
-      if (this.#endings.size > 0) await settled(this.#endings, left());
+      await this.#endings.settled(left());
       return report;
     };
     return heldOpen(flush(), this);
@@ -565,6 +439,26 @@ export class Analytics extends Emitter<AnalyticsEvents> {
   // Methods of their own: a function made in the constructor would make `wake` above hold on to the client.
   #persistenceOf(engine: Engine): Persistence {
     return new Persistence(engine, () => this.#tellInterest());
+  }
+
+  #passagesTo(): Passages<Analytics> {
+    return new Passages(this.#plugins, this.#endings, {
+      send: (...event) => void this.#enqueueEvent(...event),
+      cancelled: () => this.#refusals.count('cancelled'),
+      isHeard: () => this.#interest !== 0,
+    });
+  }
+
+  #refusalsOf(engine: Engine): Refusals {
+    const events = {
+      emit: this.emit.bind(this),
+      hears: (event: keyof AnalyticsEvents) => this.hears(event),
+      // After the last flush the engine wakes nobody.
+      counted: () => {
+        if (this.#log !== undefined && this.#flushes.isOver) queueMicrotask(() => this.#mail.take());
+      },
+    };
+    return new Refusals(engine, events, this.#endings, { log: this.#log, redact: this.#redact });
   }
 
   #deliveries(): Deliver {
@@ -582,21 +476,21 @@ export class Analytics extends Emitter<AnalyticsEvents> {
     switch (notice.type) {
       case 'delivered':
         for (const [sequence, event] of notice.events) {
-          const settlement = this.#settle(sequence);
-          apart(() => this.#succeed(this.#contextOf(event, notice.attempts, settlement), settlement));
+          const settlement = this.#settlements.take(sequence);
+          apart(() => this.#endings.delivered(contextOf(event, notice.attempts, settlement), settlement));
         }
         return;
       case 'dropped':
         for (const [sequence, event] of notice.events) {
-          const settlement = this.#settle(sequence);
-          const context = this.#contextOf(event, notice.cause.attempts, settlement);
-          apart(() => this.#fail(errorOf(notice.cause), context, settlement));
+          const settlement = this.#settlements.take(sequence);
+          const context = contextOf(event, notice.cause.attempts, settlement);
+          apart(() => this.#endings.failed(errorOf(notice.cause), context, settlement));
         }
         return;
       case 'kept':
         for (const [sequence, event] of notice.events) {
-          const settlement = this.#settle(sequence);
-          const context = this.#contextOf(event, 0, settlement);
+          const settlement = this.#settlements.take(sequence);
+          const context = contextOf(event, 0, settlement);
           context.setFailedDelivery({ reason: keptError() });
           apart(() => within(settlement?.scope, () => settlement?.failed(keptError(), context)));
         }
@@ -626,7 +520,11 @@ export class Analytics extends Emitter<AnalyticsEvents> {
         return;
       }
       case 'send':
-        return void this.#send(notice);
+        return void answerThrough(
+          notice.isForToken ? this.#tokenClient : this.#httpClient,
+          notice,
+          this.#engine,
+        );
       case 'log':
         return this.#log?.(notice.level, notice.message, notice.fields);
       case 'drained':
@@ -635,30 +533,9 @@ export class Analytics extends Emitter<AnalyticsEvents> {
         if (!this.#settlements.takesCopies && (JSON.parse(this.#engine.stats()) as Stats).pending === 0)
           this.#settlements.forgetHeard();
         // For plugins that come last, events are still under way.
-        if (this.#endings.size === 0) this.emit('drained');
-        else this.#ending(settled(this.#endings, Infinity).then(() => void this.emit('drained')));
+        if (this.#endings.isEmpty) this.emit('drained');
+        else this.#endings.add(this.#endings.settled(Infinity).then(() => void this.emit('drained')));
     }
-  }
-
-  async #send(notice: Extract<Notice, { type: 'send' }>): Promise<void> {
-    const { number, url, headers, body, timeoutMs, isForToken } = notice;
-    const client = isForToken ? this.#tokenClient : this.#httpClient;
-    if (client === undefined) return;
-    const request = { url, method: 'POST' as const, headers, body, httpRequestTimeout: timeoutMs };
-    const answer = await sendThrough(client, request, isForToken);
-    const { status, statusText: text, timedOut } = answer;
-    this.#engine.answer(number, status, text, JSON.stringify(answer.headers), timedOut, answer.body);
-  }
-
-  #settle(sequence: number): Settlement | undefined {
-    return this.#settlements.take(sequence);
-  }
-
-  #contextOf(event: object | null, attempts: number, settlement?: Settlement): Context {
-    const known = settlement?.context;
-    const context = known ?? new Context({} as SegmentEvent);
-    context.settle(known !== undefined || event === null ? null : eventFrom(event), attempts);
-    return context;
   }
 
   #warn(message: string, error: unknown): void {
@@ -669,7 +546,7 @@ export class Analytics extends Emitter<AnalyticsEvents> {
   #departureOf(usesCallback: boolean): Departure {
     const client = {
       passing: () => this.#passages.size,
-      passed: () => this.#passed,
+      passed: () => this.#passages.begun,
       isHeard: () => this.#interest !== 0 || !this.#settlements.isEmpty,
       hasPlugins: () => !this.#plugins.isEmpty,
       flush: (timeoutMs: number) => this.#flush(timeoutMs, false),

@@ -2,6 +2,7 @@
 
 import { bindMembers } from './bound.js';
 import { invalidOption } from './errors.js';
+import type { Engine, Notice } from './native.js';
 
 /** A request, as a `fetch` function gets it. */
 export interface HTTPFetchRequest {
@@ -78,7 +79,7 @@ export function clientOf(option: string, client: unknown): HTTPClient | undefine
 }
 
 /** What the engine is told of a request that the application sent. */
-export interface ClientAnswer {
+interface ClientAnswer {
   /** 0: there was no answer. */
   status: number;
   /** What the client says of it; null: the usual. */
@@ -92,8 +93,22 @@ export interface ClientAnswer {
 /** What a client that followed a redirect should have answered. */
 const FOUND = 302;
 
-/** Sends one request. Never rejects; an answer that comes too late, or never, is the engine's to deal with. */
-export async function sendThrough(
+/** Sends one request of the engine's through the application's client, and tells the engine what came of it. */
+export async function answerThrough(
+  client: HTTPClient | undefined,
+  notice: Extract<Notice, { type: 'send' }>,
+  engine: Engine,
+): Promise<void> {
+  if (client === undefined) return;
+  const { number, url, headers, body, timeoutMs, isForToken } = notice;
+  const request = { url, method: 'POST' as const, headers, body, httpRequestTimeout: timeoutMs };
+  const answer = await sendThrough(client, request, isForToken);
+  const { status, statusText, timedOut } = answer;
+  engine.answer(number, status, statusText, JSON.stringify(answer.headers), timedOut, answer.body);
+}
+
+/** Never rejects; an answer that comes too late, or never, is the engine's to deal with. */
+async function sendThrough(
   client: HTTPClient,
   request: HTTPClientRequest,
   isForToken: boolean,

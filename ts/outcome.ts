@@ -4,12 +4,12 @@ import { randomUUID } from 'node:crypto';
 import { STATUS_CODES } from 'node:http';
 
 import type { Callback } from './api.js';
-import type { Context } from './context.js';
+import { Context } from './context.js';
 import { AnalyticsError, ValidationError, type ErrorCode } from './errors.js';
 import type { Message } from './message.js';
 import { EVENT_TYPES, FLAG, type Cause, type Refusal } from './native.js';
 import type { SegmentEvent, SegmentEventType } from './params.js';
-import { readableOf } from './snapshot.js';
+import { eventFrom, readableOf } from './snapshot.js';
 
 /** Somebody who waits for one event's fate. */
 export interface Settlement {
@@ -74,6 +74,14 @@ export function eventOf(type: SegmentEventType, source: object): SegmentEvent {
     integrations: integrations ?? {},
     context: context ?? {},
   } as SegmentEvent;
+}
+
+/** The context of an event whose end the engine tells: the one that is known already, or one of what the engine has. */
+export function contextOf(event: object | null, attempts: number, settlement?: Settlement): Context {
+  const known = settlement?.context;
+  const context = known ?? new Context({} as SegmentEvent);
+  context.settle(known !== undefined || event === null ? null : eventFrom(event), attempts);
+  return context;
 }
 
 const TYPE_NUMBERS = Object.fromEntries(EVENT_TYPES.map((type, index) => [type, index])) as Record<

@@ -138,7 +138,7 @@ export const cases = [
       const { analytics } = await onSegment(library, t, { flushAt: 10 });
       let isDone = false;
       analytics.track(MINIMAL.track, async () => {
-        await turns(50);
+        await turns(3);
         isDone = true;
       });
       await analytics.flush();
