@@ -209,7 +209,7 @@ export class Analytics extends Emitter<AnalyticsEvents> {
     this.#held.begin();
     const answer = take(handle);
     if (answer.startsWith('+')) this.#departure.hold();
-    else {
+    if (answer.startsWith('-')) {
       const text = answer.slice(2);
       this.#refusals.byEngine(Number(answer[1]), text, () =>
         eventOf('identify', JSON.parse(text) as Message),
