@@ -55,7 +55,8 @@ if (!(await passes('cargo', ['test', '--release', '--locked', '--features', 'tes
 const queue = [...files];
 await Promise.all(Array.from({ length: AT_ONCE }, work));
 if (process.argv.includes('--slowest')) {
-  for (const [name, ms] of took.toSorted(([, one], [, other]) => other - one)) console.log(`${ms} ms  ${name}`);
+  for (const [name, ms] of took.toSorted(([, one], [, other]) => other - one))
+    console.log(`${ms} ms  ${name}`);
 }
 console.log(`${files.length + 1 - failed.length} of ${files.length + 1} passed`);
 for (const name of failed) console.log(`failed: ${name}`);
