@@ -86,7 +86,7 @@ impl HttpTransport {
         Ok(response)
     }
 
-    fn request(&self, request: Request) -> hyper::http::Result<hyper::Request<Full<Bytes>>> {
+    fn request(&self, request: Request) -> http::Result<hyper::Request<Full<Bytes>>> {
         let mut builder =
             hyper::Request::post(request.endpoint.as_str()).header(ACCEPT, HeaderValue::from_static("*/*"));
         for (name, value) in request.headers {

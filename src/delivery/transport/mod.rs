@@ -1,7 +1,10 @@
 //! How a request leaves: over HTTP by the engine, or through a callback of the application.
 
+#[cfg(not(target_arch = "wasm32"))]
 pub mod callback;
+#[cfg(not(target_arch = "wasm32"))]
 mod connector;
+#[cfg(not(target_arch = "wasm32"))]
 pub mod http;
 
 use std::fmt;
