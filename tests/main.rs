@@ -14,7 +14,9 @@
 mod bisection;
 mod bounds;
 mod compression;
+mod disk_losses;
 mod flushing;
+mod oauth;
 mod outages;
 mod panics;
 mod pauses;
@@ -25,4 +27,5 @@ mod spool_kill;
 mod spooling;
 mod support;
 mod taking_over;
+mod telling;
 mod transports;

@@ -284,3 +284,37 @@ fn a_disabled_client_leaves_the_spool_alone() {
     assert_eq!((harness.stats().accepted, harness.stats().spool), (2, SpoolState::Off));
     assert_eq!(disk.files(), files);
 }
+
+#[test]
+fn the_end_of_a_batch_is_noted_on_disk_before_another_takes_its_place() {
+    // A disk that takes longer than 50 ms holds nobody up.
+    for (latency, pause) in [(20, 20), (1_000, 50)] {
+        let server = Server::replying([]);
+        let one_by_one =
+            Options { flush_at: Some(1.0), max_concurrent_requests: Some(1.0), ..spooling(&server.url) };
+        let harness = Harness::on_disk(one_by_one, &SimulatedDisk::default());
+        harness.world().disk_latency = Box::new(move || Duration::from_millis(latency));
+        harness.track_many(3);
+        harness.flush();
+        let sent_at = harness.world().sent_at.clone();
+        let pauses: Vec<_> = sent_at.windows(2).map(|pair| (pair[1] - pair[0]) / 1_000).collect();
+        // One millisecond is the answer's.
+        assert_eq!(pauses, [pause + 1; 2], "a disk that takes {latency} ms");
+    }
+}
+
+#[test]
+fn what_is_read_while_nothing_may_be_sent_leaves_when_it_may() {
+    let disk = SimulatedDisk::default();
+    killed_with(&disk, 3);
+    let server = Server::replying([Reply::Status(401)]);
+    let harness = Harness::on_disk(spooling(&server.url), &disk);
+    harness.world().disk_latency = Box::new(|| Duration::from_secs(5));
+    // Its refusal is told, so that it does not wait: nothing but what is on disk is left.
+    harness.track_and_wait(100);
+    harness.begin_flush(9, None, false);
+    harness.pass(Duration::from_secs(60));
+    assert_eq!((harness.stats().recovered, server.requests().len()), (3, 1));
+    harness.pass(Duration::from_secs(300));
+    assert_eq!(harness.delivered(), [0, 1, 2]);
+}

@@ -59,6 +59,8 @@ impl Clock for WorldClock {
 /// Remembers what it is told.
 pub struct Memory {
     notices: Mutex<Vec<Notice>>,
+    /// What it wants to hear.
+    pub interest: Mutex<Interest>,
 }
 
 impl Memory {
@@ -89,7 +91,7 @@ impl Memory {
 
 impl Observer for Memory {
     fn interest(&self) -> Interest {
-        everything()
+        *self.interest.lock().unwrap()
     }
 
     fn notify(&self, notice: Notice) {
@@ -128,6 +130,8 @@ impl Node {
 
 /// What the network does with a request of a node: after how long, and what.
 pub type Network = Box<dyn FnMut(usize, &Recorded) -> (Duration, Reply)>;
+/// What the authorization server answers: after how long, and what.
+pub type Authorization = Box<dyn FnMut() -> (Duration, Result<Response, Failure>)>;
 
 /// What is to happen to a client.
 enum Happening {
@@ -158,8 +162,12 @@ pub struct World {
     /// When each of them was sent, in microseconds.
     pub sent_at: Vec<u64>,
     network: Network,
+    /// Where clients with OAuth ask for tokens.
+    pub authorization: Authorization,
     /// How long a piece of work on disk takes.
     pub disk_latency: Box<dyn FnMut() -> Duration>,
+    /// Whether the outcome of work on disk is lost.
+    pub loses_jobs: bool,
     /// Whether what a commit covers is safe from its beginning, or from its end only.
     pub commits_early: bool,
     /// Whether bodies are really written.
@@ -179,7 +187,9 @@ impl World {
             requests: Vec::new(),
             sent_at: Vec::new(),
             network,
+            authorization: Box::new(|| unreachable!("no client has OAuth here")),
             disk_latency: Box::new(|| Duration::from_micros(50)),
+            loses_jobs: false,
             commits_early: false,
             encodes: true,
             steps: 0,
@@ -193,7 +203,7 @@ impl World {
             started: self.now.load(Ordering::Relaxed),
             wall_offset: AtomicI64::new(wall_offset),
         });
-        let memory = Arc::new(Memory { notices: Mutex::default() });
+        let memory = Arc::new(Memory { notices: Mutex::default(), interest: Mutex::new(everything()) });
         let is_woken = Arc::new(AtomicBool::new(true));
         let woken = Arc::clone(&is_woken);
         let environment = Environment {
@@ -299,7 +309,11 @@ impl World {
     fn carry_out(&mut self, node: usize, output: Output) {
         match output {
             Output::Send(attempt) => self.send(node, &attempt),
-            Output::AskForToken { .. } => unreachable!("no client has OAuth here"),
+            Output::AskForToken { request, .. } => {
+                let (after, answer) = (self.authorization)();
+                self.nodes[node].under_way += 1;
+                self.tell(node, after, Input::Answered { request, answer });
+            }
             Output::Cancel(request) => {
                 self.nodes[node].cancelled.insert(request);
                 self.nodes[node].under_way -= 1;
@@ -319,7 +333,7 @@ impl World {
         let after = (self.disk_latency)();
         let Some(maintenance) = &mut self.nodes[node].maintenance else { return };
         let done = maintenance.run(job);
-        self.tell(node, after, Input::Done(done));
+        self.tell(node, after, if self.loses_jobs { Input::JobLost } else { Input::Done(done) });
     }
 
     fn send(&mut self, node: usize, attempt: &Attempt) {

@@ -1,0 +1,121 @@
+//! A disk that loses files, pieces of work or the outcome of a commit: what of it is noticed, and what it costs.
+
+use std::time::Duration;
+
+use companion_segment::testing::{Durability, Notice, Options, SpoolOptions, SpoolState};
+
+use crate::support::disk::SimulatedDisk;
+use crate::support::{Harness, Reply, Server, options};
+
+fn spooling(url: &str, durability: Durability) -> Options {
+    let spool =
+        SpoolOptions { directory: "/spool".into(), durability: Some(durability), ..SpoolOptions::default() };
+    Options { spool: Some(spool), ..options(url) }
+}
+
+fn delete_all(disk: &SimulatedDisk) {
+    for path in disk.files() {
+        disk.delete(&path);
+    }
+}
+
+fn commits(harness: &Harness) -> Vec<(bool, u64)> {
+    let commit = |notice| match notice {
+        Notice::Persisted { persisted, up_to } => Some((persisted, up_to)),
+        _ => None,
+    };
+    harness.notices().into_iter().filter_map(commit).collect()
+}
+
+#[test]
+fn an_event_is_committed_although_nothing_is_to_be_sent() {
+    let server = Server::replying([]);
+    let options = spooling(&server.url, Durability::Power);
+    let harness = Harness::on_disk(options, &SimulatedDisk::default());
+    harness.pass(Duration::from_secs(1));
+    harness.world().nodes[0].memory.take();
+    harness.track(0).unwrap();
+    harness.pass(Duration::from_millis(1));
+    assert_eq!((commits(&harness), server.requests().len()), (vec![(true, 1)], 0));
+}
+
+#[test]
+fn a_commit_whose_outcome_nobody_knows_has_failed() {
+    let server = Server::replying([]);
+    let options = spooling(&server.url, Durability::Power);
+    let harness = Harness::on_disk(options, &SimulatedDisk::default());
+    harness.pass(Duration::from_secs(1));
+    harness.world().nodes[0].memory.take();
+    harness.track(0).unwrap();
+    harness.world().panic(0);
+    harness.pass(Duration::from_millis(1));
+    assert_eq!(commits(&harness), [(false, 1)]);
+    harness.pass(Duration::from_secs(60));
+    assert_eq!(commits(&harness).last(), Some(&(true, 1)), "written and committed once more");
+}
+
+#[test]
+fn a_deleted_file_is_noticed_and_written_again_although_nothing_is_to_be_sent() {
+    let (server, disk) = (Server::replying([]), SimulatedDisk::default());
+    let harness = Harness::on_disk(spooling(&server.url, Durability::Process), &disk);
+    harness.pass(Duration::from_secs(1));
+    harness.track(0).unwrap();
+    delete_all(&disk);
+    harness.pass(Duration::from_millis(150));
+    assert_eq!(harness.stats().spool, SpoolState::Degraded);
+    harness.pass(Duration::from_secs(60));
+    assert_eq!((harness.stats().spool, server.requests().len()), (SpoolState::Ready, 0));
+    disk.kill();
+    let next = Harness::on_disk(spooling(&server.url, Durability::Process), &disk);
+    next.pass(Duration::from_secs(60));
+    assert_eq!(next.stats().recovered, 1);
+}
+
+#[test]
+fn what_was_on_a_deleted_disk_alone_is_counted_as_lost() {
+    let (server, disk) = (Server::replying([Reply::Hang, Reply::Hang]), SimulatedDisk::default());
+    let small = Options {
+        max_queue_bytes: Some(65_536.0),
+        max_concurrent_requests: Some(1.0),
+        http_request_timeout: Some(300_000.0),
+        ..spooling(&server.url, Durability::Process)
+    };
+    let harness = Harness::on_disk(small, &disk);
+    harness.track_many(2_000);
+    harness.track_and_wait(2_000);
+    delete_all(&disk);
+    let report = harness.flush();
+    let lost = report.stats.dropped["spool_damaged"];
+    assert!(lost > 1_000, "{lost}");
+    assert_eq!(report.stats.delivered, 2_001 - lost, "what was in memory");
+    let told = |notice: &Notice| matches!(notice, Notice::Dropped { events, .. } if events.len() == 1 && events[0].sequence == 2_001);
+    assert!(harness.notices().iter().any(told), "whoever waits hears of it");
+}
+
+#[test]
+fn a_piece_of_work_that_comes_to_no_end_is_a_disk_that_fails() {
+    let (server, disk) = (Server::replying([]), SimulatedDisk::default());
+    let harness = Harness::on_disk(spooling(&server.url, Durability::Process), &disk);
+    harness.world().loses_jobs = true;
+    harness.track(0).unwrap();
+    harness.pass(Duration::from_secs(1));
+    assert_eq!(harness.stats().spool, SpoolState::Degraded);
+    harness.world().loses_jobs = false;
+    harness.pass(Duration::from_secs(60));
+    assert_eq!(harness.stats().spool, SpoolState::Ready);
+    harness.flush();
+    assert_eq!(harness.delivered(), [0]);
+}
+
+#[test]
+fn what_is_given_up_is_among_the_dead_letters_before_a_flush_ends_with_a_refused_write_key() {
+    let server = Server::replying([Reply::Status(401)]);
+    let options = spooling(&server.url, Durability::Process);
+    let harness = Harness::on_disk(options, &SimulatedDisk::default());
+    harness.pass(Duration::from_secs(1));
+    harness.world().disk_latency = Box::new(|| Duration::from_secs(1));
+    harness.track_and_wait(0);
+    harness.track(1).unwrap();
+    let report = harness.flush();
+    assert_eq!((report.stats.pending, report.stats.dropped["unauthorized"]), (1, 1));
+}
