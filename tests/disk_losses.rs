@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use companion_segment::testing::{Durability, Notice, Options, SpoolOptions, SpoolState};
 
-use crate::support::disk::SimulatedDisk;
+use crate::support::disk::{Fault, SimulatedDisk};
 use crate::support::{Harness, Reply, Server, options};
 
 fn spooling(url: &str, durability: Durability) -> Options {
@@ -34,9 +34,12 @@ fn an_event_is_committed_although_nothing_is_to_be_sent() {
     let harness = Harness::on_disk(options, &SimulatedDisk::default());
     harness.pass(Duration::from_secs(1));
     harness.world().nodes[0].memory.take();
-    harness.track(0).unwrap();
-    harness.pass(Duration::from_millis(1));
-    assert_eq!((commits(&harness), server.requests().len()), (vec![(true, 1)], 0));
+    // The first to come is looked at for its own sake.
+    for number in 0..2 {
+        harness.track(number).unwrap();
+        harness.pass(Duration::from_millis(1));
+    }
+    assert_eq!((commits(&harness), server.requests().len()), (vec![(true, 1), (true, 2)], 0));
 }
 
 #[test]
@@ -58,9 +61,10 @@ fn a_commit_whose_outcome_nobody_knows_has_failed() {
 fn a_deleted_file_is_noticed_and_written_again_although_nothing_is_to_be_sent() {
     let (server, disk) = (Server::replying([]), SimulatedDisk::default());
     let harness = Harness::on_disk(spooling(&server.url, Durability::Process), &disk);
-    harness.pass(Duration::from_secs(1));
     harness.track(0).unwrap();
+    harness.pass(Duration::from_secs(1));
     delete_all(&disk);
+    harness.track(1).unwrap();
     harness.pass(Duration::from_millis(150));
     assert_eq!(harness.stats().spool, SpoolState::Degraded);
     harness.pass(Duration::from_secs(60));
@@ -68,7 +72,7 @@ fn a_deleted_file_is_noticed_and_written_again_although_nothing_is_to_be_sent() 
     disk.kill();
     let next = Harness::on_disk(spooling(&server.url, Durability::Process), &disk);
     next.pass(Duration::from_secs(60));
-    assert_eq!(next.stats().recovered, 1);
+    assert_eq!(next.stats().recovered, 2);
 }
 
 #[test]
@@ -118,4 +122,48 @@ fn what_is_given_up_is_among_the_dead_letters_before_a_flush_ends_with_a_refused
     harness.track(1).unwrap();
     let report = harness.flush();
     assert_eq!((report.stats.pending, report.stats.dropped["unauthorized"]), (1, 1));
+}
+
+#[test]
+fn closing_waits_for_a_disk_that_never_answers_half_a_second_at_most() {
+    let server = Server::replying([]);
+    let options = spooling(&server.url, Durability::Process);
+    let harness = Harness::on_disk(options, &SimulatedDisk::default());
+    harness.pass(Duration::from_secs(1));
+    harness.track(0).unwrap();
+    harness.world().disk_latency = Box::new(|| Duration::from_secs(3_600));
+    let began = harness.world().now();
+    let report = harness.close(Duration::from_millis(100));
+    assert_eq!(report.stats.delivered, 1);
+    assert!(harness.world().now() - began < 700_000);
+}
+
+#[test]
+fn closing_does_not_wait_until_dead_letters_are_kept() {
+    let server = Server::replying([Reply::Status(402)]);
+    let options = spooling(&server.url, Durability::Process);
+    let harness = Harness::on_disk(options, &SimulatedDisk::default());
+    harness.pass(Duration::from_secs(1));
+    harness.world().disk_latency = Box::new(|| Duration::from_secs(3_600));
+    harness.track(0).unwrap();
+    harness.close(Duration::from_millis(100));
+    assert_eq!(harness.dropped(), [(("rejected", Some(402)), vec![0])].into());
+    assert_eq!(harness.stats().pending, 0);
+}
+
+#[test]
+fn what_was_in_memory_only_is_written_piece_by_piece_once_the_disk_is_back() {
+    let (server, disk) = (Server::start(|_, _| Reply::Hang), SimulatedDisk::default());
+    let harness = Harness::on_disk(spooling(&server.url, Durability::Process), &disk);
+    disk.set_fault(Fault::All);
+    harness.track_many(1_000);
+    assert_eq!(harness.stats().spool, SpoolState::Degraded);
+    disk.set_fault(Fault::None);
+    harness.pass(Duration::from_secs(14));
+    assert_eq!(harness.stats().spool, SpoolState::Ready);
+    disk.kill();
+    Box::leak(Box::new(harness));
+    let next = Harness::on_disk(spooling(&server.url, Durability::Process), &disk);
+    next.pass(Duration::from_secs(60));
+    assert_eq!(next.stats().recovered, 1_000);
 }

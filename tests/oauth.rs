@@ -65,10 +65,10 @@ fn troubles(harness: &Harness) -> Vec<String> {
     harness.notices().into_iter().filter_map(text).collect()
 }
 
-/// What was said of events that were given up.
+/// What was said of events that the authorization server ended.
 fn causes(harness: &Harness) -> Vec<String> {
     let text = |notice| match notice {
-        Notice::Dropped { cause, .. } => Some(cause.message()),
+        Notice::Dropped { cause, .. } if cause.at_authorization => Some(cause.message()),
         _ => None,
     };
     harness.notices().into_iter().filter_map(text).collect()

@@ -122,6 +122,11 @@ fn a_400_to_everything_is_an_outage_and_no_storm() {
         assert!(requests.len() < 140, "{} requests", requests.len());
         let compressed = requests.iter().filter(|request| request.is_gzip()).count();
         assert!(status != 400 || compressed <= 4, "compression is doubted once: {compressed}");
+        let mut seen = BTreeSet::new();
+        for request in &requests {
+            let is_new = seen.insert(request.n.clone());
+            assert_ne!(is_new, request.headers.contains_key("x-retry-count"), "a part begins anew");
+        }
         let stats = harness.stats();
         let dropped = stats.dropped.get("rejected").copied().unwrap_or_default();
         assert!(dropped < 64, "{dropped} were given up before it was clear");

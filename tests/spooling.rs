@@ -104,8 +104,12 @@ fn a_full_spool_refuses_the_newest_or_gives_up_the_oldest() {
             max_queue_bytes: Some(65_536.0),
             ..spooling(&server.url)
         };
-        let harness = Harness::on_disk(options, &SimulatedDisk::default());
+        let disk = SimulatedDisk::default();
+        let harness = Harness::on_disk(options, &disk);
         let refused = (0..8_000).filter(|number| harness.track(*number).is_err()).count() as u64;
+        harness.pass(Duration::from_secs(1));
+        let on_disk: usize = disk.files().iter().map(|path| disk.content(path).len()).sum();
+        assert!(on_disk <= 1_048_576, "{on_disk}");
         let stats = harness.stats();
         assert!(stats.spool_bytes <= 1_048_576, "{}", stats.spool_bytes);
         let dropped = stats.dropped.get("queue_full").copied().unwrap_or_default();
@@ -317,4 +321,44 @@ fn what_is_read_while_nothing_may_be_sent_leaves_when_it_may() {
     assert_eq!((harness.stats().recovered, server.requests().len()), (3, 1));
     harness.pass(Duration::from_secs(300));
     assert_eq!(harness.delivered(), [0, 1, 2]);
+}
+
+#[test]
+fn files_of_which_nothing_is_needed_any_more_are_removed() {
+    for overflow in [Overflow::DropNewest, Overflow::DropOldest] {
+        let (server, disk) = (Server::replying([]), SimulatedDisk::default());
+        let spool = SpoolOptions {
+            max_bytes: Some(1_048_576.0),
+            directory: "/spool".into(),
+            ..SpoolOptions::default()
+        };
+        let options = Options { spool: Some(spool), overflow: Some(overflow), ..spooling(&server.url) };
+        let harness = Harness::on_disk(options, &disk);
+        harness.track_many(1_500);
+        assert!(disk.files().len() > 4);
+        harness.flush();
+        harness.pass(Duration::from_secs(60));
+        let files = disk.files();
+        assert!(files.len() <= 2, "the one that is written and the one prepared: {files:?}");
+    }
+}
+
+#[test]
+fn whoever_waits_for_an_event_hears_that_its_file_was_given_up() {
+    let server = Server::start(|_, _| Reply::Hang);
+    let spool =
+        SpoolOptions { max_bytes: Some(1_048_576.0), directory: "/spool".into(), ..SpoolOptions::default() };
+    let options = Options {
+        spool: Some(spool),
+        overflow: Some(Overflow::DropOldest),
+        max_queue_bytes: Some(65_536.0),
+        ..spooling(&server.url)
+    };
+    let harness = Harness::on_disk(options, &SimulatedDisk::default());
+    harness.change_interest(|interest| interest.dropped = false);
+    harness.track_many(1_000);
+    harness.track_and_wait(1_000);
+    harness.track_many(5_000);
+    harness.pass(Duration::from_secs(1));
+    assert_eq!(harness.dropped(), [(("queue_full", None), vec![1_000])].into());
 }

@@ -23,6 +23,8 @@ fn that_nothing_is_pending_is_told_once_each_time_and_before_the_flush() {
     let harness = Harness::start(options(&server.url));
     for _ in 0..2 {
         harness.track_many(3);
+        harness.pass(Duration::from_secs(1));
+        assert!(ends(&harness).is_empty());
         harness.flush();
         assert_eq!(ends(&harness), ["drained", "flushed"]);
         harness.flush();

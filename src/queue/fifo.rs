@@ -63,12 +63,6 @@ impl<T> Fifo<T> {
         self.length
     }
 
-    /// Whether there are none.
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.length == 0
-    }
-
     /// The first item whose key is at least `from`. Keys ascend; the search costs the logarithm of what waits.
     pub fn first_from(&mut self, from: u64, key: impl Fn(&T) -> u64) -> Option<&mut T> {
         let index = self.blocks.partition_point(|block| block.back().is_none_or(|last| key(last) < from));
@@ -112,6 +106,6 @@ mod tests {
         }
         assert_eq!(fifo.iter().count(), 1_300);
         while fifo.pop().is_some() {}
-        assert!(fifo.is_empty() && fifo.front().is_none());
+        assert!(fifo.len() == 0 && fifo.front().is_none());
     }
 }

@@ -54,8 +54,6 @@ impl Worker {
                     if self.gate.lock().queue.oldest(which).is_some() {
                         soon(departure.due_at);
                     }
-                    let has_loaded = self.storage.as_ref().is_some_and(|storage| storage.has_loaded(which));
-                    soon(has_loaded.then_some(now));
                 }
             }
         }
