@@ -1,8 +1,9 @@
 //! A disk that loses files, pieces of work or the outcome of a commit: what of it is noticed, and what it costs.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
-use companion_segment::testing::{Durability, Notice, Options, SpoolOptions, SpoolState};
+use companion_segment::testing::{Durability, Level, Notice, Options, SpoolOptions, SpoolState};
 
 use crate::support::disk::{Fault, SimulatedDisk};
 use crate::support::{Harness, Reply, Server, options};
@@ -69,6 +70,7 @@ fn a_deleted_file_is_noticed_and_written_again_although_nothing_is_to_be_sent() 
     assert_eq!(harness.stats().spool, SpoolState::Degraded);
     harness.pass(Duration::from_secs(60));
     assert_eq!((harness.stats().spool, server.requests().len()), (SpoolState::Ready, 0));
+    assert!(commits(&harness).is_empty(), "only who asks for commits pays for them");
     disk.kill();
     let next = Harness::on_disk(spooling(&server.url, Durability::Process), &disk);
     next.pass(Duration::from_secs(60));
@@ -146,7 +148,9 @@ fn closing_does_not_wait_until_dead_letters_are_kept() {
     harness.pass(Duration::from_secs(1));
     harness.world().disk_latency = Box::new(|| Duration::from_secs(3_600));
     harness.track(0).unwrap();
+    let began = harness.world().now();
     harness.close(Duration::from_millis(100));
+    assert!(harness.world().now() - began < 700_000);
     assert_eq!(harness.dropped(), [(("rejected", Some(402)), vec![0])].into());
     assert_eq!(harness.stats().pending, 0);
 }
@@ -154,7 +158,13 @@ fn closing_does_not_wait_until_dead_letters_are_kept() {
 #[test]
 fn what_was_in_memory_only_is_written_piece_by_piece_once_the_disk_is_back() {
     let (server, disk) = (Server::start(|_, _| Reply::Hang), SimulatedDisk::default());
-    let harness = Harness::on_disk(spooling(&server.url, Durability::Process), &disk);
+    // Some are in flight, more are in the queue.
+    let few = Options {
+        flush_at: Some(100.0),
+        max_concurrent_requests: Some(1.0),
+        ..spooling(&server.url, Durability::Process)
+    };
+    let harness = Harness::on_disk(few, &disk);
     disk.set_fault(Fault::All);
     harness.track_many(1_000);
     assert_eq!(harness.stats().spool, SpoolState::Degraded);
@@ -166,4 +176,69 @@ fn what_was_in_memory_only_is_written_piece_by_piece_once_the_disk_is_back() {
     let next = Harness::on_disk(spooling(&server.url, Durability::Process), &disk);
     next.pass(Duration::from_secs(60));
     assert_eq!(next.stats().recovered, 1_000);
+}
+
+#[test]
+fn a_file_that_could_not_be_committed_goes_when_all_of_it_is_written_elsewhere() {
+    let (server, disk) = (Server::start(|_, _| Reply::Hang), SimulatedDisk::default());
+    let harness = Harness::on_disk(spooling(&server.url, Durability::Power), &disk);
+    harness.pass(Duration::from_secs(1));
+    disk.set_fault(Fault::Sync);
+    harness.track(0).unwrap();
+    harness.pass(Duration::from_secs(1));
+    assert_eq!(harness.stats().spool, SpoolState::Degraded);
+    let holds_event = |path: &&PathBuf| String::from_utf8_lossy(&disk.content(path)).contains("messageId");
+    let files = disk.files();
+    let first: Vec<_> = files.iter().filter(holds_event).collect();
+    assert_eq!(first.len(), 1);
+    disk.set_fault(Fault::None);
+    harness.pass(Duration::from_secs(60));
+    assert_eq!((harness.stats().spool, harness.stats().pending), (SpoolState::Ready, 1));
+    let files = disk.files();
+    let second: Vec<_> = files.iter().filter(holds_event).collect();
+    assert!(second.len() == 1 && first != second, "{first:?} {second:?}");
+}
+
+#[test]
+fn an_event_that_is_damaged_on_disk_before_it_is_read_is_counted_as_lost() {
+    let (server, disk) = (Server::replying([Reply::Hang]), SimulatedDisk::default());
+    let small = Options {
+        max_queue_bytes: Some(65_536.0),
+        max_concurrent_requests: Some(1.0),
+        http_request_timeout: Some(300_000.0),
+        ..spooling(&server.url, Durability::Process)
+    };
+    let harness = Harness::on_disk(small, &disk);
+    harness.track_many(2_000);
+    let files = disk.files();
+    let path = files.iter().max_by_key(|path| disk.content(path).len()).unwrap();
+    let mut bytes = disk.content(path);
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    disk.replace(path, bytes);
+    let report = harness.flush();
+    assert_eq!((report.stats.delivered, &report.stats.dropped), (1_999, &[("spool_damaged", 1)].into()));
+}
+
+#[test]
+fn what_is_found_on_disk_is_said() {
+    let (server, disk) = (Server::start(|_, _| Reply::Hang), SimulatedDisk::default());
+    let harness = Harness::on_disk(spooling(&server.url, Durability::Process), &disk);
+    harness.track_many(9);
+    disk.kill();
+    Box::leak(Box::new(harness));
+    let files = disk.files();
+    let path = files.iter().max_by_key(|path| disk.content(path).len()).unwrap();
+    let mut bytes = disk.content(path);
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    disk.replace(path, bytes);
+    let next = Harness::on_disk(spooling(&server.url, Durability::Process), &disk);
+    next.listen_to(Level::Info);
+    next.pass(Duration::from_secs(60));
+    let lines = next.lines();
+    let damage = r#"warn: damage in the spool: sound records are kept {"damaged":1,"torn_bytes":0}"#;
+    let found = r#"info: events recovered {"damaged":1,"events":8}"#;
+    assert_eq!(lines.iter().filter(|line| line.starts_with("warn")).collect::<Vec<_>>(), [damage]);
+    assert!(lines.iter().any(|line| line == found), "{lines:?}");
 }

@@ -159,6 +159,13 @@ impl Client {
         self.stats().pending
     }
 
+    /// Whether a way out has come to its end.
+    #[must_use]
+    #[cfg(feature = "testing")]
+    pub fn has_drained(&self, ticket: u64) -> bool {
+        self.snapshot.read().drained_up_to >= ticket
+    }
+
     /// Whether an event that was just accepted is as safe on disk as `durability` promises; `None` while that is being
     /// seen to.
     #[must_use]

@@ -405,3 +405,17 @@ impl std::fmt::Debug for Gate {
 pub fn signed_milliseconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn evictions_in_a_row_are_one_range() {
+        let mut evictions = Evictions::default();
+        for (first, last) in [(1, 1), (2, 2), (3, 5), (8, 9)] {
+            evictions.add(first, last);
+        }
+        assert_eq!((evictions.len(), evictions.ranges), (7, vec![(1, 5), (8, 9)]));
+    }
+}
