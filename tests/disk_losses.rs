@@ -1,6 +1,8 @@
 //! A disk that loses files, pieces of work or the outcome of a commit: what of it is noticed, and what it costs.
 
+use std::cell::Cell;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::Duration;
 
 use companion_segment::testing::{Durability, Level, Notice, Options, SpoolOptions, SpoolState};
@@ -241,4 +243,24 @@ fn what_is_found_on_disk_is_said() {
     let found = r#"info: events recovered {"damaged":1,"events":8}"#;
     assert_eq!(lines.iter().filter(|line| line.starts_with("warn")).collect::<Vec<_>>(), [damage]);
     assert!(lines.iter().any(|line| line == found), "{lines:?}");
+}
+
+#[test]
+fn a_spool_without_room_is_left_alone_for_a_while_and_then_written_again() {
+    let is_well = Rc::new(Cell::new(false));
+    let well = Rc::clone(&is_well);
+    let server = Server::start(move |_, _| if well.get() { Reply::Status(200) } else { Reply::Status(503) });
+    let disk = SimulatedDisk::default();
+    let mut small = spooling(&server.url, Durability::Process);
+    small.spool.as_mut().unwrap().max_bytes = Some(1_048_576.0);
+    let harness = Harness::on_disk(small, &disk);
+    disk.set_fault(Fault::All);
+    harness.track_many(5_000);
+    disk.set_fault(Fault::None);
+    harness.pass(Duration::from_secs(60));
+    assert_eq!((harness.stats().spool, harness.stats().pending), (SpoolState::Degraded, 5_000));
+    is_well.set(true);
+    harness.flush();
+    harness.pass(Duration::from_secs(60));
+    assert_eq!((harness.stats().spool, harness.stats().delivered), (SpoolState::Ready, 5_000));
 }

@@ -9,6 +9,7 @@ use companion_segment::testing::SpoolState;
 use companion_segment::testing::{Durability, Overflow, SpoolOptions};
 
 use crate::support::disk::{Fault, SimulatedDisk};
+use crate::support::harness::number;
 use crate::support::{Harness, Reply, Server, options};
 
 fn spooling(url: &str) -> Options {
@@ -361,4 +362,24 @@ fn whoever_waits_for_an_event_hears_that_its_file_was_given_up() {
     harness.track_many(5_000);
     harness.pass(Duration::from_secs(1));
     assert_eq!(harness.dropped(), [(("queue_full", None), vec![1_000])].into());
+}
+
+#[test]
+fn closing_tells_whoever_waits_for_an_event_that_is_on_disk_alone_that_it_is_kept() {
+    let server = Server::start(|_, _| Reply::Hang);
+    let small = Options { max_queue_bytes: Some(65_536.0), ..spooling(&server.url) };
+    let harness = Harness::on_disk(small, &SimulatedDisk::default());
+    harness.track_many(1_000);
+    harness.track_and_wait(1_000);
+    let report = harness.close(Duration::from_secs(1));
+    assert_eq!(
+        (report.stats.queue_bytes, harness.stats().queue_bytes, harness.stats().spooled),
+        (0, 0, 1_001)
+    );
+    let kept = harness.notices().into_iter().find_map(|notice| match notice {
+        Notice::Kept { events } => Some(events),
+        _ => None,
+    });
+    let [event] = kept.unwrap().try_into().unwrap();
+    assert_eq!(number(&event.bytes), 1_000);
 }
