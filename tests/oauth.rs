@@ -214,3 +214,20 @@ fn after_a_panic_somebody_asks_again() {
     harness.world().panic(0);
     assert_eq!((harness.report(9).stats.delivered, asked.get()), (3, 2));
 }
+
+#[test]
+fn a_token_is_renewed_while_a_batch_is_under_way() {
+    let server = Server::replying([Reply::Status(200), Reply::Hang]);
+    let options = Options { flush_at: Some(1.0), ..options(&server.url) };
+    let (harness, asked) = start(options, 3.0, &[granted("one", 100)]);
+    harness.track(0).unwrap();
+    harness.pass(Duration::from_secs(45));
+    harness.track(1).unwrap();
+    harness.pass(Duration::from_secs(10));
+    // The answer comes after that to the batch.
+    harness.world().authorization = Box::new(|| (Duration::from_secs(20), Ok(granted("two", 100))));
+    harness.track(2).unwrap();
+    harness.pass(Duration::from_secs(40));
+    assert_eq!((asked.get(), harness.stats().delivered), (1, 3));
+    assert_eq!(tokens(&server), ["one", "one", "one", "one"].map(str::to_owned));
+}
