@@ -7,6 +7,7 @@
 //! `binding` is the only code that knows Node.
 
 mod aws;
+#[cfg(not(target_arch = "wasm32"))]
 #[cfg_attr(test, allow(dead_code, reason = "a test binary exports nothing to Node"))]
 mod binding;
 mod client;
@@ -25,24 +26,20 @@ mod sync;
 #[allow(missing_docs, reason = "documented where it is defined")]
 pub mod testing {
     pub use crate::aws::unwrap;
-    pub use crate::binding::mailbox::Mailbox;
     pub use crate::client::{Client, Environment, Undriven};
     pub use crate::commercetools::{Identify, Parsed, UserId, read, read_customer};
     pub use crate::config::{
         Config, Durability, MAX_BATCH_BYTES, OAuthOptions, Options, Overflow, Secret, SpoolConfig,
         SpoolOptions,
     };
-    pub use crate::delivery::clock::{Clock, Pause, SystemClock};
+    pub use crate::delivery::clock::{Clock, Pause};
     pub use crate::delivery::encode::{Body, Encoder};
-    pub use crate::delivery::engine;
     pub use crate::delivery::notice::{Delivered, Interest, Level, Notice, Observer, Report};
-    pub use crate::delivery::transport::callback::CallbackTransport;
-    pub use crate::delivery::transport::http::HttpTransport;
     pub use crate::delivery::transport::{Answer, Failure, Request, Response, Transport, Ways};
     pub use crate::delivery::worker::{Attempt, Input, Moment, Output, Worker};
     pub use crate::error::{Error, ErrorKind};
     pub use crate::event::{EventType, Parts};
-    pub use crate::queue::spool::disk::{Disk, Item, LOCK_FILE, Lock, LogFile, SystemDisk};
+    pub use crate::queue::spool::disk::{Disk, Item, LOCK_FILE, Lock, LogFile};
     pub use crate::queue::spool::extents::Settled;
     pub use crate::queue::spool::jobs::{Chore, Done, Job};
     pub use crate::queue::spool::maintenance::Maintenance;
@@ -52,4 +49,14 @@ pub mod testing {
     pub use crate::queue::spool::{Settings, SyncJob};
     pub use crate::queue::{Place, Tracking};
     pub use crate::stats::{DropReason, Refusal, SpoolState, Stats};
+    #[cfg(not(target_arch = "wasm32"))]
+    pub use crate::{
+        binding::mailbox::Mailbox,
+        delivery::{
+            clock::system::SystemClock,
+            engine,
+            transport::{callback::CallbackTransport, http::HttpTransport},
+        },
+        queue::spool::disk::system::SystemDisk,
+    };
 }

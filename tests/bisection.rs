@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use companion_segment::testing::Notice;
+
 use crate::support::{Harness, Reply, Server, options};
 
 /// A server that refuses every batch with one of these events in it.
@@ -106,4 +108,18 @@ fn nothing_is_delivered_twice() {
         .flatten()
         .collect();
     assert_eq!(sorted(accepted), sorted(harness.delivered()));
+}
+
+#[test]
+fn the_attempts_of_an_event_go_on_and_those_of_its_batch_begin_anew() {
+    let server = poisoned(400, [7]);
+    let harness = run(&server, 15);
+    let requests = server.requests();
+    assert!(requests.iter().all(|request| !request.headers.contains_key("x-retry-count")));
+    let carried = requests.iter().filter(|request| request.numbers().contains(&7)).count();
+    let attempts = harness.notices().into_iter().find_map(|notice| match notice {
+        Notice::Dropped { cause, .. } => Some(cause.attempts as usize),
+        _ => None,
+    });
+    assert_eq!((carried, attempts), (3, Some(3)));
 }

@@ -63,3 +63,15 @@ fn gzip_can_be_switched_off() {
     harness.flush();
     assert_eq!(encodings(&server), [false]);
 }
+
+#[test]
+fn a_server_that_has_taken_gzip_refuses_the_content() {
+    let server = Server::replying([Reply::Status(200), Reply::Status(400)]);
+    let harness = Harness::start(options(&server.url));
+    for number in 0..2 {
+        harness.track(number).unwrap();
+        harness.flush();
+    }
+    assert_eq!(harness.dropped(), [(("rejected", Some(400)), vec![1])].into());
+    assert_eq!(encodings(&server), [true, true], "not sent once more, plain");
+}

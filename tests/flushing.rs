@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use companion_segment::testing::{Options, Refusal};
+use companion_segment::testing::{Options, Refusal, SpoolOptions};
 
 use crate::support::harness::number;
 use crate::support::{Harness, Reply, Server, options};
@@ -85,7 +85,11 @@ fn dropping_the_handle_still_delivers() {
     harness.world().nodes[0].client = None;
     while harness.world().advance() {}
     assert!(!harness.world().is_alive(0), "its worker has ended");
-    assert_eq!(server.requests()[0].numbers(), [0, 1, 2]);
+    assert_eq!(
+        (server.requests().len(), harness.delivered()),
+        (1, vec![0, 1, 2]),
+        "and not before it was answered"
+    );
 }
 
 #[test]
@@ -95,4 +99,51 @@ fn a_disabled_client_sends_nothing_and_counts_everything() {
     harness.track_many(20);
     assert_eq!(harness.flush().stats.delivered, 20);
     assert!(server.requests().is_empty());
+}
+
+/// A way out of a client with one event, and whether it is over after so many milliseconds.
+fn way_out(harness: &Harness, timeout: u64) -> impl Fn(u64) -> bool + '_ {
+    harness.track(0).unwrap();
+    let ticket = harness.with(|client| client.begin_drain(Duration::from_millis(timeout)));
+    let began = harness.world().now();
+    move |after| {
+        let passed = Duration::from_micros(harness.world().now() - began);
+        harness.pass(Duration::from_millis(after).saturating_sub(passed));
+        harness.with(|client| client.has_drained(ticket))
+    }
+}
+
+#[test]
+fn a_way_out_is_over_with_the_last_event_or_with_its_time() {
+    let server = Server::replying([]);
+    assert!(way_out(&Harness::start(options(&server.url)), 60_000)(1_000), "delivered");
+    for reply in [Reply::Hang, Reply::Status(503)] {
+        let server = Server::start(move |_, _| reply.clone());
+        let harness = Harness::start(options(&server.url));
+        let is_over = way_out(&harness, 5_000);
+        assert!(!is_over(4_900));
+        assert!(is_over(5_100), "its time is up");
+    }
+}
+
+#[test]
+fn a_way_out_is_over_when_the_write_key_is_refused() {
+    let server = Server::start(|_, _| Reply::Status(401));
+    let harness = Harness::start(options(&server.url));
+    assert!(way_out(&harness, 60_000)(1_000));
+    assert!(way_out(&harness, 60_000)(1_000), "it was asked again");
+    assert_eq!(server.requests().len(), 2);
+}
+
+#[test]
+fn a_way_out_waits_until_the_end_of_its_events_is_noted_on_disk() {
+    let server = Server::replying([]);
+    let spool = SpoolOptions { directory: "/spool".into(), ..SpoolOptions::default() };
+    let harness = Harness::start(Options { spool: Some(spool), ..options(&server.url) });
+    harness.pass(Duration::from_secs(1));
+    harness.world().disk_latency = Box::new(|| Duration::from_secs(1));
+    let is_over = way_out(&harness, 60_000);
+    assert!(!is_over(500));
+    assert_eq!(harness.stats().delivered, 1);
+    assert!(is_over(5_000));
 }

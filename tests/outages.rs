@@ -1,11 +1,13 @@
 //! Pauses hear who wants things sent, one success wakes whatever waits, and a failure makes no storm.
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 
 use companion_segment::testing::{Notice, Options};
 
+use crate::support::server::Recorded;
 use crate::support::{Harness, Reply, Server, options};
 
 /// A server that answers so until it is well again.
@@ -120,6 +122,11 @@ fn a_400_to_everything_is_an_outage_and_no_storm() {
         assert!(requests.len() < 140, "{} requests", requests.len());
         let compressed = requests.iter().filter(|request| request.is_gzip()).count();
         assert!(status != 400 || compressed <= 4, "compression is doubted once: {compressed}");
+        let mut seen = BTreeSet::new();
+        for request in &requests {
+            let is_new = seen.insert(request.n.clone());
+            assert_ne!(is_new, request.headers.contains_key("x-retry-count"), "a part begins anew");
+        }
         let stats = harness.stats();
         let dropped = stats.dropped.get("rejected").copied().unwrap_or_default();
         assert!(dropped < 64, "{dropped} were given up before it was clear");
@@ -190,4 +197,32 @@ fn a_bad_event_does_not_hold_its_neighbours_up() {
     let ten = [500, 2_500, 4_500, 6_500, 8_500, 10_500, 12_500, 14_500, 16_500, 18_500];
     let with_ten = time(Box::leak(Box::new(ten)));
     assert!(with_ten <= none * 4, "ten bad events: {with_ten:?} for {none:?}");
+}
+
+#[test]
+fn while_batches_wait_for_another_attempt_no_others_take_their_places() {
+    let (server, _ill) = ill_server(Reply::Status(503));
+    let few = Options { flush_at: Some(1.0), max_concurrent_requests: Some(2.0), ..options(&server.url) };
+    let harness = Harness::start(few);
+    harness.track_many(10);
+    harness.pass(Duration::from_secs(60));
+    let tried: BTreeSet<_> = server.requests().iter().flat_map(Recorded::numbers).collect();
+    assert_eq!(tried, [0, 1].into());
+}
+
+#[test]
+fn what_comes_after_a_refused_write_key_leaves_when_it_may_although_nothing_else_waits() {
+    for seconds in [0, 400] {
+        let server = Server::replying([Reply::Status(401)]);
+        let harness = Harness::start(Options { flush_at: Some(15.0), ..options(&server.url) });
+        harness.track_and_wait(100);
+        harness.flush();
+        assert_eq!(harness.dropped(), [(("unauthorized", Some(401)), vec![100])].into());
+        harness.pass(Duration::from_secs(seconds));
+        harness.track_many(15);
+        harness.pass(Duration::from_secs(1));
+        assert_eq!(harness.delivered().len(), if seconds == 0 { 0 } else { 15 }, "after {seconds} s");
+        harness.pass(Duration::from_secs(400));
+        assert_eq!(harness.delivered().len(), 15, "after {seconds} s");
+    }
 }

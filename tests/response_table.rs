@@ -138,3 +138,27 @@ fn a_batch_is_given_up_after_max_total_backoff() {
     assert_eq!(harness.dropped(), [(("server", Some(500)), vec![0])].into());
     assert!(report.duration >= Duration::from_secs(100));
 }
+
+#[test]
+fn without_time_for_another_attempt_the_first_failure_is_the_end() {
+    let server = Server::start(|_, _| Reply::Status(500));
+    let harness = Harness::start(companion_segment::testing::Options {
+        max_total_backoff_duration: Some(0.0),
+        ..options(&server.url)
+    });
+    harness.track(0).unwrap();
+    harness.flush();
+    assert_eq!(harness.dropped(), [(("server", Some(500)), vec![0])].into());
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[test]
+fn failures_in_a_row_are_counted_until_a_success() {
+    let server = Server::replying([Reply::Status(503), Reply::Reset, Reply::Status(429)]);
+    let harness = Harness::start(options(&server.url));
+    harness.track(0).unwrap();
+    harness.begin_flush(9, None, false);
+    harness.wait_until(|stats| stats.consecutive_failures == 3);
+    assert_eq!(harness.stats().last_success_age_ms, None);
+    assert_eq!(harness.report(9).stats.consecutive_failures, 0);
+}

@@ -9,6 +9,7 @@ use companion_segment::testing::SpoolState;
 use companion_segment::testing::{Durability, Overflow, SpoolOptions};
 
 use crate::support::disk::{Fault, SimulatedDisk};
+use crate::support::harness::number;
 use crate::support::{Harness, Reply, Server, options};
 
 fn spooling(url: &str) -> Options {
@@ -104,8 +105,12 @@ fn a_full_spool_refuses_the_newest_or_gives_up_the_oldest() {
             max_queue_bytes: Some(65_536.0),
             ..spooling(&server.url)
         };
-        let harness = Harness::on_disk(options, &SimulatedDisk::default());
+        let disk = SimulatedDisk::default();
+        let harness = Harness::on_disk(options, &disk);
         let refused = (0..8_000).filter(|number| harness.track(*number).is_err()).count() as u64;
+        harness.pass(Duration::from_secs(1));
+        let on_disk: usize = disk.files().iter().map(|path| disk.content(path).len()).sum();
+        assert!(on_disk <= 1_048_576, "{on_disk}");
         let stats = harness.stats();
         assert!(stats.spool_bytes <= 1_048_576, "{}", stats.spool_bytes);
         let dropped = stats.dropped.get("queue_full").copied().unwrap_or_default();
@@ -115,6 +120,39 @@ fn a_full_spool_refuses_the_newest_or_gives_up_the_oldest() {
             Overflow::DropOldest => assert!(refused == 0 && dropped > 1_000, "{refused} {dropped}"),
         }
     }
+}
+
+#[test]
+fn what_a_full_spool_gives_up_is_given_up_in_memory_too() {
+    let hanging = Server::start(|_, _| Reply::Hang);
+    let disk = SimulatedDisk::default();
+    let with = |url: &str| {
+        let spool = SpoolOptions {
+            max_bytes: Some(1_048_576.0),
+            directory: "/spool".into(),
+            ..SpoolOptions::default()
+        };
+        let options = spooling(url);
+        Options { spool: Some(spool), overflow: Some(Overflow::DropOldest), flush_at: Some(1.0), ..options }
+    };
+    let options = Options { max_concurrent_requests: Some(1.0), ..with(&hanging.url) };
+    let harness = Harness::on_disk(options, &disk);
+    harness.track_many(8_000);
+    let stats = harness.stats();
+    let mut expected = harness.dropped().remove(&("queue_full", None)).expect("some had to go");
+    assert_eq!(stats.dropped, [("queue_full", expected.len() as u64)].into());
+    assert_eq!(stats.pending + expected.len() as u64, 8_000);
+    assert!(expected.len() > 1_000 && expected.is_sorted() && !expected.contains(&0), "one is in flight");
+    // Whatever was not given up is still on disk.
+    disk.kill();
+    Box::leak(Box::new(harness));
+    let server = Server::replying([]);
+    let next = Harness::on_disk(with(&server.url), &disk);
+    next.wait_until(|stats| stats.recovered == 8_000 - expected.len() as u64);
+    next.flush();
+    expected.extend(next.delivered());
+    expected.sort_unstable();
+    assert_eq!(expected, (0..8_000).collect::<Vec<_>>());
 }
 
 #[test]
@@ -283,4 +321,98 @@ fn a_disabled_client_leaves_the_spool_alone() {
     harness.flush();
     assert_eq!((harness.stats().accepted, harness.stats().spool), (2, SpoolState::Off));
     assert_eq!(disk.files(), files);
+}
+
+#[test]
+fn the_end_of_a_batch_is_noted_on_disk_before_another_takes_its_place() {
+    // A disk that takes longer than 50 ms holds nobody up.
+    for (latency, pause) in [(20, 20), (1_000, 50)] {
+        let server = Server::replying([]);
+        let one_by_one =
+            Options { flush_at: Some(1.0), max_concurrent_requests: Some(1.0), ..spooling(&server.url) };
+        let harness = Harness::on_disk(one_by_one, &SimulatedDisk::default());
+        harness.world().disk_latency = Box::new(move || Duration::from_millis(latency));
+        harness.track_many(3);
+        harness.flush();
+        let sent_at = harness.world().sent_at.clone();
+        let pauses: Vec<_> = sent_at.windows(2).map(|pair| (pair[1] - pair[0]) / 1_000).collect();
+        // One millisecond is the answer's.
+        assert_eq!(pauses, [pause + 1; 2], "a disk that takes {latency} ms");
+    }
+}
+
+#[test]
+fn what_is_read_while_nothing_may_be_sent_leaves_when_it_may() {
+    let disk = SimulatedDisk::default();
+    killed_with(&disk, 3);
+    let server = Server::replying([Reply::Status(401)]);
+    let harness = Harness::on_disk(spooling(&server.url), &disk);
+    harness.world().disk_latency = Box::new(|| Duration::from_secs(5));
+    // Its refusal is told, so that it does not wait: nothing but what is on disk is left.
+    harness.track_and_wait(100);
+    harness.begin_flush(9, None, false);
+    harness.pass(Duration::from_secs(60));
+    assert_eq!((harness.stats().recovered, server.requests().len()), (3, 1));
+    harness.pass(Duration::from_secs(300));
+    assert_eq!(harness.delivered(), [0, 1, 2]);
+}
+
+#[test]
+fn files_of_which_nothing_is_needed_any_more_are_removed() {
+    for overflow in [Overflow::DropNewest, Overflow::DropOldest] {
+        let (server, disk) = (Server::replying([]), SimulatedDisk::default());
+        let spool = SpoolOptions {
+            max_bytes: Some(1_048_576.0),
+            directory: "/spool".into(),
+            ..SpoolOptions::default()
+        };
+        let options = Options { spool: Some(spool), overflow: Some(overflow), ..spooling(&server.url) };
+        let harness = Harness::on_disk(options, &disk);
+        harness.track_many(1_500);
+        assert!(disk.files().len() > 4);
+        harness.flush();
+        harness.pass(Duration::from_secs(60));
+        let files = disk.files();
+        assert!(files.len() <= 2, "the one that is written and the one prepared: {files:?}");
+    }
+}
+
+#[test]
+fn whoever_waits_for_an_event_hears_that_its_file_was_given_up() {
+    let server = Server::start(|_, _| Reply::Hang);
+    let spool =
+        SpoolOptions { max_bytes: Some(1_048_576.0), directory: "/spool".into(), ..SpoolOptions::default() };
+    let options = Options {
+        spool: Some(spool),
+        overflow: Some(Overflow::DropOldest),
+        max_queue_bytes: Some(65_536.0),
+        ..spooling(&server.url)
+    };
+    let harness = Harness::on_disk(options, &SimulatedDisk::default());
+    harness.change_interest(|interest| interest.dropped = false);
+    harness.track_many(1_000);
+    harness.track_and_wait(1_000);
+    harness.track_many(5_000);
+    harness.pass(Duration::from_secs(1));
+    assert_eq!(harness.dropped(), [(("queue_full", None), vec![1_000])].into());
+}
+
+#[test]
+fn closing_tells_whoever_waits_for_an_event_that_is_on_disk_alone_that_it_is_kept() {
+    let server = Server::start(|_, _| Reply::Hang);
+    let small = Options { max_queue_bytes: Some(65_536.0), ..spooling(&server.url) };
+    let harness = Harness::on_disk(small, &SimulatedDisk::default());
+    harness.track_many(1_000);
+    harness.track_and_wait(1_000);
+    let report = harness.close(Duration::from_secs(1));
+    assert_eq!(
+        (report.stats.queue_bytes, harness.stats().queue_bytes, harness.stats().spooled),
+        (0, 0, 1_001)
+    );
+    let kept = harness.notices().into_iter().find_map(|notice| match notice {
+        Notice::Kept { events } => Some(events),
+        _ => None,
+    });
+    let [event] = kept.unwrap().try_into().unwrap();
+    assert_eq!(number(&event.bytes), 1_000);
 }

@@ -1,11 +1,12 @@
 /** Builds the addon of a platform into its package in `npm/`: with the system's own tools there, elsewhere with zig's. */
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
 
 import { llvmTool } from '../setup/llvm-tools.mjs';
 import { PYTHON, pythonTools } from '../setup/python.mjs';
+import { requireTarget } from '../setup/rust-target.mjs';
 import { ADDON_SOURCES, ROOT, fail, filesIn, isFresh, replace, run, step } from '../setup/steps.mjs';
 import { addonFile, GLIBC, MACOS, PLATFORMS } from './platforms.mjs';
 
@@ -141,13 +142,4 @@ function cargo(args, environment) {
     child.once('error', reject);
     child.once('close', resolve);
   });
-}
-
-function requireTarget(target) {
-  const { status, stdout } = spawnSync('rustc', ['--print', 'target-libdir', '--target', target], {
-    encoding: 'utf8',
-  });
-  if (status === 0 && existsSync(stdout.trim())) return;
-  step(`Adding ${target} to Rust`);
-  run('rustup', ['target', 'add', target]);
 }

@@ -107,7 +107,7 @@ export const PREREQUISITES = [
   {
     name: 'rustup',
     what: 'rustup (it adds targets and tools to the Rust in use)',
-    commands: CROSS,
+    commands: [...CROSS, 'lint'],
     problem: rustupProblem,
     cure: 'Run: curl -sSf https://sh.rustup.rs | sh, and open a new shell',
   },

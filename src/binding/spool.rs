@@ -6,7 +6,7 @@ use napi_derive::napi;
 
 use crate::config::encryption_key;
 use crate::queue::spool::cipher::Keyring;
-use crate::queue::spool::disk::SystemDisk;
+use crate::queue::spool::disk::system::SystemDisk;
 use crate::queue::spool::inspect;
 
 fn failed(error: &std::io::Error) -> napi::Error {

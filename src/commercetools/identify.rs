@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use jiff::Timestamp;
-use ring::digest::{SHA256, digest};
 use serde::Serialize;
+use sha2::{Digest as _, Sha256};
 
 use super::customer::{Address, Customer};
 use super::notification::About;
@@ -154,8 +154,8 @@ impl About<'_> {
         if whole.len() <= MAX_MESSAGE_ID_BYTES {
             return Some(whole);
         }
-        let hash = digest(&SHA256, whole.as_bytes());
-        Some(hash.as_ref().iter().fold("ct:".to_owned(), |text, byte| format!("{text}{byte:02x}")))
+        let hash = Sha256::digest(whole.as_bytes());
+        Some(hash.iter().fold("ct:".to_owned(), |text, byte| format!("{text}{byte:02x}")))
     }
 }
 

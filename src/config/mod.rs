@@ -5,6 +5,8 @@
 
 mod oauth;
 mod proxy;
+#[cfg(not(target_arch = "wasm32"))]
+mod rsa;
 mod spool;
 
 use std::fmt;
@@ -15,6 +17,7 @@ use serde::Deserialize;
 use url::{Host, Url};
 
 use crate::error::{Error, ErrorKind};
+use oauth::ReadKey;
 pub use oauth::{OAuthConfig, OAuthOptions};
 pub use proxy::EnvironmentProxies;
 use proxy::Proxies;
@@ -168,11 +171,11 @@ pub struct Config {
 }
 
 impl Options {
-    /// Checks every field and fills in the defaults.
+    /// Checks every field and fills in the defaults; whoever drives the client brings `read_key`.
     ///
     /// # Errors
     /// `ERR_WRITE_KEY_MISSING`, or `ERR_OPTION_INVALID` with the field and what it may be.
-    pub fn build(self) -> Result<Config, Error> {
+    pub fn build_with(self, read_key: ReadKey) -> Result<Config, Error> {
         let explicit_flush_at = self.flush_at.is_some();
         let spool = self.spool.as_ref().map(spool::spool).transpose()?;
         // What is safe on disk is not given up for a long outage, only for its age.
@@ -185,8 +188,10 @@ impl Options {
         let insecure = self.allow_insecure_host.unwrap_or(false);
         let max_retries = max_retries("maxRetries", self.max_retries)?;
         let proxies = Proxies::new(self.proxy.as_deref(), self.environment_proxies.as_ref())?;
-        let oauth =
-            self.oauth.map(|oauth| oauth.build(region, max_retries, insecure, &proxies)).transpose()?;
+        let oauth = self
+            .oauth
+            .map(|oauth| oauth.build(region, max_retries, insecure, &proxies, read_key))
+            .transpose()?;
         let endpoint = endpoint(self.host.as_deref(), self.path.as_deref(), region, insecure)?;
         let flush_at =
             whole("flushAt", self.flush_at, DEFAULT_FLUSH_AT, 0..=MAX_BATCH_EVENTS as u64, "events")?.max(1);

@@ -3,11 +3,6 @@
 use std::fmt;
 use std::sync::Arc;
 
-use ring::rand::SystemRandom;
-use ring::rsa::KeyPair;
-use ring::signature::RSA_PKCS1_SHA256;
-use rustls::pki_types::PrivateKeyDer;
-use rustls::pki_types::pem::PemObject as _;
 use serde::Deserialize;
 use url::Url;
 
@@ -42,7 +37,7 @@ pub struct OAuthConfig {
     /// Segment's name for the key.
     pub key_id: String,
     /// Signs assertions.
-    pub key: SigningKey,
+    pub key: Arc<dyn SigningKey>,
     /// The authorization server as it was given: the audience of assertions.
     pub audience: String,
     /// Where tokens are asked for.
@@ -55,9 +50,14 @@ pub struct OAuthConfig {
     pub max_retries: u32,
 }
 
-/// A private RSA key.
-#[derive(Clone)]
-pub struct SigningKey(Arc<KeyPair>);
+/// A private RSA key. It shows itself to nobody.
+pub trait SigningKey: fmt::Debug + Send + Sync {
+    /// The RS256 signature of a message; `None` when the system has no randomness.
+    fn sign(&self, message: &[u8]) -> Option<Vec<u8>>;
+}
+
+/// Reads a key of 2048 bits or more as PEM; `None` when it is none.
+pub type ReadKey = fn(&str) -> Option<Arc<dyn SigningKey>>;
 
 impl OAuthOptions {
     /// Checks every field; `retries` is the client's own `maxRetries`.
@@ -67,6 +67,7 @@ impl OAuthOptions {
         retries: Option<u32>,
         insecure: bool,
         proxies: &Proxies,
+        read_key: ReadKey,
     ) -> Result<OAuthConfig, Error> {
         let server = self.auth_server.as_deref().unwrap_or(match region {
             Region::Us => AUTH_SERVER_US,
@@ -79,7 +80,7 @@ impl OAuthOptions {
         Ok(OAuthConfig {
             client_id: present("oauthSettings.clientId", self.client_id)?,
             key_id: present("oauthSettings.keyId", self.key_id)?,
-            key: SigningKey::from_pem(&self.client_key)?,
+            key: read_key(&self.client_key).ok_or_else(unusable_key)?,
             audience: server.to_owned(),
             proxy: proxies.to(&endpoint),
             endpoint,
@@ -93,38 +94,7 @@ fn present(field: &'static str, text: String) -> Result<String, Error> {
     if text.trim().is_empty() { Err(Error::option(field, "a text that is not blank")) } else { Ok(text) }
 }
 
-impl SigningKey {
-    fn from_pem(pem: &str) -> Result<Self, Error> {
-        let unusable = || {
-            let limit = "an RSA private key of 2048 bits or more as PEM (BEGIN PRIVATE KEY)";
-            Error::option("oauthSettings.clientKey", limit)
-        };
-        let pair = match PrivateKeyDer::from_pem_slice(pem.as_bytes()) {
-            Ok(PrivateKeyDer::Pkcs8(key)) => KeyPair::from_pkcs8(key.secret_pkcs8_der()),
-            Ok(PrivateKeyDer::Pkcs1(key)) => KeyPair::from_der(key.secret_pkcs1_der()),
-            _ => return Err(unusable()),
-        };
-        pair.map(|pair| Self(Arc::new(pair))).map_err(|_| unusable())
-    }
-
-    /// The RS256 signature of a message; `None` when the system has no randomness.
-    #[must_use]
-    pub fn sign(&self, message: &[u8]) -> Option<Vec<u8>> {
-        let mut signature = vec![0; self.0.public().modulus_len()];
-        self.0.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature).ok()?;
-        Some(signature)
-    }
-
-    /// The public half, as DER of PKCS #1.
-    #[must_use]
-    #[cfg(test)]
-    pub fn public_key(&self) -> &[u8] {
-        self.0.public().as_ref()
-    }
-}
-
-impl fmt::Debug for SigningKey {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("[redacted]")
-    }
+fn unusable_key() -> Error {
+    let limit = "an RSA private key of 2048 bits or more as PEM (BEGIN PRIVATE KEY)";
+    Error::option("oauthSettings.clientKey", limit)
 }

@@ -105,7 +105,7 @@ impl Cause {
 /// `400 Bad Request`
 #[must_use]
 pub fn status_line(status: u16) -> String {
-    let name = hyper::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
+    let name = http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
     name.map_or_else(|| status.to_string(), |name| format!("{status} {name}"))
 }
 

@@ -10,7 +10,7 @@ use super::held::{Held, Share};
 use crate::config::{Config, Overflow};
 use crate::event::Sealed;
 use crate::queue::arena::Arena;
-use crate::queue::memory::{Queue, Which};
+use crate::queue::memory::Queue;
 use crate::queue::spool::tail::{Eviction, NotWritten, Tail};
 use crate::queue::{Entry, Place, Tracking};
 use crate::stats::Refusal;
@@ -367,11 +367,7 @@ impl Admission {
     /// Gives up the oldest segment in which nothing is in flight; false when there is none.
     fn evict_segment(&mut self) -> bool {
         let Some(eviction) = self.tail.as_mut().and_then(Tail::evict) else { return false };
-        while let Some(oldest) = self.queue.oldest(Which::Any)
-            && oldest.place.is_some_and(|place| place.segment == eviction.segment)
-            && let Some(gone) = self.queue.pop(Which::Any)
-        {
-            self.queue.release(gone.cost());
+        for gone in self.queue.take_of(eviction.segment, eviction.in_memory) {
             self.held.evicted(&gone);
             self.evicted += 1;
             self.evictions.add(gone.sequence, gone.sequence);
@@ -528,4 +524,18 @@ impl std::fmt::Debug for Gate {
 #[must_use]
 pub fn signed_milliseconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn evictions_in_a_row_are_one_range() {
+        let mut evictions = Evictions::default();
+        for (first, last) in [(1, 1), (2, 2), (3, 5), (8, 9)] {
+            evictions.add(first, last);
+        }
+        assert_eq!((evictions.len(), evictions.ranges), (7, vec![(1, 5), (8, 9)]));
+    }
 }

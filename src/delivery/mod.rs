@@ -11,8 +11,10 @@
 pub mod batch;
 pub mod clock;
 pub mod dead_letter;
+#[cfg(not(target_arch = "wasm32"))]
 pub mod driver;
 pub mod encode;
+#[cfg(not(target_arch = "wasm32"))]
 pub mod engine;
 pub mod gate;
 pub mod held;

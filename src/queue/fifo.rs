@@ -56,6 +56,28 @@ impl<T> Fifo<T> {
         Some(item)
     }
 
+    /// Takes the items that are meant, oldest first, wherever they are; it stops looking once it has so many.
+    pub fn take(&mut self, count: u64, is_meant: impl Fn(&T) -> bool) -> Vec<T> {
+        let mut taken = Vec::new();
+        let mut looked_at = 0;
+        while (taken.len() as u64) < count
+            && let Some(block) = self.blocks.get_mut(looked_at)
+        {
+            if block.iter().any(&is_meant) {
+                let (meant, others): (VecDeque<T>, VecDeque<T>) = block.drain(..).partition(&is_meant);
+                taken.extend(meant);
+                block.extend(others);
+            }
+            if block.is_empty() {
+                self.spare = self.blocks.remove(looked_at);
+            } else {
+                looked_at += 1;
+            }
+        }
+        self.length -= taken.len();
+        taken
+    }
+
     /// The oldest item.
     #[must_use]
     pub fn front(&self) -> Option<&T> {
@@ -72,12 +94,6 @@ impl<T> Fifo<T> {
     #[must_use]
     pub const fn len(&self) -> usize {
         self.length
-    }
-
-    /// Whether there are none.
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.length == 0
     }
 
     /// The first item whose key is at least `from`. Keys ascend; the search costs the logarithm of what waits.
@@ -124,7 +140,12 @@ mod tests {
         assert_eq!(fifo.iter().count(), 1_300);
         assert_eq!((0..600).filter_map(|_| fifo.pop_newest()).last(), Some(2_800));
         assert_eq!((fifo.len(), fifo.back()), (700, Some(&2_798)));
+        let among = fifo.take(3, |item| (1_500..1_506).contains(item) || *item == 2_798);
+        assert_eq!((among.as_slice(), fifo.len()), ([1_500, 1_502, 1_504].as_slice(), 697));
+        assert_eq!(fifo.first_from(1_500, |item| *item).copied(), Some(1_506));
+        assert_eq!(fifo.take(u64::MAX, |item| *item < 2_700).len(), 647);
+        assert_eq!((fifo.len(), fifo.front(), fifo.back()), (50, Some(&2_700), Some(&2_798)));
         while fifo.pop().is_some() {}
-        assert!(fifo.is_empty() && fifo.front().is_none());
+        assert!(fifo.len() == 0 && fifo.front().is_none());
     }
 }

@@ -3,7 +3,7 @@
 //! Entries that a request has taken stay charged to the bound until [`Queue::release`], so the bound holds
 //! for everything the client keeps, in flight or not.
 
-use super::{Entry, Fifo};
+use super::{Entry, Fifo, SegmentId};
 use crate::config::Overflow;
 
 /// A bounded queue in two lanes, so that events somebody waits for can be taken before all others when nothing else may
@@ -121,6 +121,20 @@ impl Queue {
                 self.charged = self.charged.saturating_sub(entry.cost());
                 taken.push(entry);
             }
+        }
+        taken.sort_unstable_by_key(|entry| entry.sequence);
+        taken
+    }
+
+    /// Takes so many events whose only copy on disk goes with this segment, oldest first: nothing of them is charged any
+    /// more. Others may wait before them.
+    pub fn take_of(&mut self, segment: SegmentId, count: u64) -> Vec<Entry> {
+        let is_in_it = |entry: &Entry| entry.place.is_some_and(|place| place.segment == segment);
+        let mut taken = self.awaited.take(count, is_in_it);
+        taken.extend(self.silent.take(count - taken.len() as u64, is_in_it));
+        for entry in &taken {
+            self.waiting_bytes -= entry.bytes.len();
+            self.charged = self.charged.saturating_sub(entry.cost());
         }
         taken.sort_unstable_by_key(|entry| entry.sequence);
         taken

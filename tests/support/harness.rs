@@ -6,8 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use companion_segment::testing::{
-    Client, EventType, Notice, Options, Parts, Refusal, Report, Stats, Tracking,
+    Client, EventType, Interest, Level, Notice, Options, Parts, Refusal, Report, Stats, Tracking,
 };
+
+use serde_json::Value;
 
 use super::disk::SimulatedDisk;
 use super::script;
@@ -177,6 +179,27 @@ impl Harness {
     /// Everything it was told.
     pub fn notices(&self) -> Vec<Notice> {
         self.world().nodes[0].memory.notices()
+    }
+
+    /// Makes it hear lines for the log, up to this level.
+    pub fn listen_to(&self, level: Level) {
+        self.change_interest(|interest| interest.log_level = level as u8);
+    }
+
+    /// Makes it hear other things.
+    pub fn change_interest(&self, change: impl FnOnce(&mut Interest)) {
+        change(&mut self.world().nodes[0].memory.interest.lock().unwrap());
+    }
+
+    /// The lines for the log, each with its facts.
+    pub fn lines(&self) -> Vec<String> {
+        let line = |notice| match notice {
+            Notice::Log { level, message, fields } => {
+                Some(format!("{}: {message} {}", level.name(), Value::Object(fields)))
+            }
+            _ => None,
+        };
+        self.notices().into_iter().filter_map(line).collect()
     }
 
     /// The pauses between attempts, in order.

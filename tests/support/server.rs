@@ -57,6 +57,9 @@ impl Recorded {
         if attempt.gzip {
             headers.insert("content-encoding".to_owned(), "gzip".to_owned());
         }
+        if let Some(token) = &attempt.token {
+            headers.insert("authorization".to_owned(), format!("Bearer {}", token.expose()));
+        }
         if attempt.retry_count > 0 {
             headers.insert("x-retry-count".to_owned(), attempt.retry_count.to_string());
         }

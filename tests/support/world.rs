@@ -59,6 +59,8 @@ impl Clock for WorldClock {
 /// Remembers what it is told.
 pub struct Memory {
     notices: Mutex<Vec<Notice>>,
+    /// What it wants to hear.
+    pub interest: Mutex<Interest>,
 }
 
 impl Memory {
@@ -89,7 +91,7 @@ impl Memory {
 
 impl Observer for Memory {
     fn interest(&self) -> Interest {
-        everything()
+        *self.interest.lock().unwrap()
     }
 
     fn notify(&self, notice: Notice) {
@@ -174,6 +176,8 @@ pub struct World {
     pub tokens_asked_at: Vec<u64>,
     /// How long a piece of work on disk takes.
     pub disk_latency: Box<dyn FnMut() -> Duration>,
+    /// Whether the outcome of work on disk is lost.
+    pub loses_jobs: bool,
     /// Whether what a commit covers is safe from its beginning, or from its end only.
     pub commits_early: bool,
     /// Whether bodies are really written.
@@ -196,6 +200,7 @@ impl World {
             token_server: Box::new(|_| (Duration::from_millis(1), granted(3_600))),
             tokens_asked_at: Vec::new(),
             disk_latency: Box::new(|| Duration::from_micros(50)),
+            loses_jobs: false,
             commits_early: false,
             encodes: true,
             steps: 0,
@@ -209,7 +214,7 @@ impl World {
             started: self.now.load(Ordering::Relaxed),
             wall_offset: AtomicI64::new(wall_offset),
         });
-        let memory = Arc::new(Memory { notices: Mutex::default() });
+        let memory = Arc::new(Memory { notices: Mutex::default(), interest: Mutex::new(everything()) });
         let is_woken = Arc::new(AtomicBool::new(true));
         let woken = Arc::clone(&is_woken);
         let environment = Environment {
@@ -340,7 +345,7 @@ impl World {
         let after = (self.disk_latency)();
         let Some(maintenance) = &mut self.nodes[node].maintenance else { return };
         let done = maintenance.run(job);
-        self.tell(node, after, Input::Done(done));
+        self.tell(node, after, if self.loses_jobs { Input::JobLost } else { Input::Done(done) });
     }
 
     fn send(&mut self, node: usize, attempt: &Attempt) {

@@ -6,7 +6,10 @@ use std::time::{Duration, SystemTime};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use fastrand::Rng;
+use ring::rsa::KeyPair;
 use ring::signature::{RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
+use rustls::pki_types::PrivatePkcs8KeyDer;
+use rustls::pki_types::pem::PemObject as _;
 use serde_json::{Value, json};
 
 use super::token_request;
@@ -34,6 +37,12 @@ fn config() -> OAuthConfig {
         .unwrap()
 }
 
+/// As DER of PKCS #1.
+fn public_key() -> Vec<u8> {
+    let key = PrivatePkcs8KeyDer::from_pem_slice(KEY.as_bytes()).unwrap();
+    KeyPair::from_pkcs8(key.secret_pkcs8_der()).unwrap().public().as_ref().to_vec()
+}
+
 fn date(seconds: u64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
 }
@@ -51,7 +60,7 @@ fn an_assertion_says_who_asks_for_whom_and_when() {
     assert_eq!(value("client_assertion_type"), "urn:ietf:params:oauth:client-assertion-type:jwt-bearer");
     let (message, signature) = value("client_assertion").rsplit_once('.').unwrap();
     let decode = |text: &str| BASE64_URL_SAFE_NO_PAD.decode(text).unwrap();
-    UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, config.key.public_key())
+    UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, public_key())
         .verify(message.as_bytes(), &decode(signature))
         .unwrap();
     let (header, claims) = message.split_once('.').unwrap();

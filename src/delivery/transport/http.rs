@@ -17,7 +17,7 @@ use super::connector::{Connector, ProxyRoute};
 use super::pool::{Connection, Pool, PoolKey};
 use super::{Answer, Failure, MAX_RESPONSE_BYTES, Request, Response, Transport, tls};
 use crate::config::{Config, Secret};
-use crate::delivery::clock::SystemClock;
+use crate::delivery::clock::system::SystemClock;
 use crate::error::Error;
 
 /// The way of one client to one server.

@@ -1,9 +1,14 @@
 //! How a request leaves: over HTTP by the engine, or through a callback of the application.
 
+#[cfg(not(target_arch = "wasm32"))]
 pub mod callback;
+#[cfg(not(target_arch = "wasm32"))]
 mod connector;
+#[cfg(not(target_arch = "wasm32"))]
 pub mod http;
+#[cfg(not(target_arch = "wasm32"))]
 mod pool;
+#[cfg(not(target_arch = "wasm32"))]
 pub mod tls;
 
 use std::fmt;

@@ -151,10 +151,10 @@ mod tests {
     fn one_that_runs_out_of_time_leaves_the_others_alone() {
         let mut flushes = Flushes::default();
         flushes.begin(Flush { deadline: Some(Duration::from_secs(1)), ..flush(1, 2) });
-        flushes.begin(flush(2, 3));
+        flushes.begin(flush(2, 5));
         assert_eq!(flushes.next_deadline(), Some(Duration::from_secs(1)));
         assert_eq!(flushes.take_due(Duration::from_secs(1)).map(|flush| flush.id), Some(1));
-        flushes.settle(3, 3);
+        flushes.settle(3, 5);
         assert_eq!(ended(&mut flushes), [0; 0]);
         flushes.settle(1, 2);
         assert_eq!((ended(&mut flushes), flushes.next_deadline()), (vec![2], None));

@@ -252,7 +252,11 @@ mod tests {
         assert_eq!(route.refuse_content(seconds(1), &mut chance), Some(true));
         assert!(matches!(route.permission(seconds(1)), Permission::ClosedUntil(_)));
         assert_eq!(route.permission(seconds(2)), Permission::Probe);
+        assert!(route.probes_newest());
         assert_eq!(route.refuse_content(seconds(2), &mut chance), Some(false), "told once");
+        assert!(!route.probes_newest(), "in turns");
+        let Permission::ClosedUntil(next) = route.permission(seconds(2)) else { panic!("closed") };
+        assert!(next >= seconds(2) + Duration::from_millis(500), "the second pause is twice as long");
         assert_eq!(route.succeed(), Recovered::Outage);
     }
 }

@@ -45,17 +45,16 @@ impl Worker {
                     State::Sending { .. } => None,
                 });
                 soon(waiting.min().map(|not_before| not_before.max(opens_at)));
-                let departure = self.departure();
                 if opens_at > now {
-                    soon(departure.due_at.map(|due_at| due_at.max(opens_at)));
-                    soon(self.loaded_due_at(Which::Any, opens_at));
+                    // Whatever comes until then is looked at when the way opens.
+                    soon(Some(opens_at));
                 } else if let Some(which) = self.takes().filter(|which| *which != Which::Awaited) {
+                    let departure = self.departure();
                     (wake_at.events, wake_at.bytes) = (departure.events, departure.bytes);
                     let oldest = self.gate.lock().queue.oldest(which).map(|entry| entry.sequence);
                     if oldest.is_some_and(|oldest| oldest <= self.free) {
                         soon(departure.due_at);
                     }
-                    soon(self.loaded_due_at(which, now));
                 }
             }
         }
@@ -69,10 +68,6 @@ impl Worker {
         let is_quiet = self.gate.lock().arm(wake_at);
         self.due_at = if is_quiet { due.into_iter().chain(idle_at).min() } else { Some(now) };
         self.publish();
-    }
-
-    pub(super) fn loaded_due_at(&self, which: Which, at: Duration) -> Option<Duration> {
-        self.storage.as_ref().filter(|storage| storage.has_loaded(which)).map(|_| at)
     }
 
     /// Gives memory back after a while without events, or when the client is over: JavaScript may hold it for long still.

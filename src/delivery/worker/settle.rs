@@ -262,3 +262,19 @@ impl Worker {
         self.drop_entries(without_answer(DropReason::Unflushed, 0), lost);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn copies_in_a_row_are_one_acknowledgement() {
+        let mut copies = Copies::default();
+        for (segment, sequence) in [(1, 5), (1, 6), (2, 7), (1, 7), (1, 9)] {
+            copies.add(Place { segment, sequence });
+        }
+        let range = |first, last| Acknowledgement { first, last };
+        let expected = [(1, (4, vec![range(5, 7), range(9, 9)])), (2, (1, vec![range(7, 7)]))];
+        assert_eq!(copies.0, expected.into());
+    }
+}

@@ -6,7 +6,7 @@
 
 use chacha20poly1305::aead::{Aead as _, Payload};
 use chacha20poly1305::{KeyInit as _, XChaCha20Poly1305, XNonce};
-use ring::digest::{SHA256, digest};
+use sha2::{Digest as _, Sha256};
 
 use crate::config::{ENCRYPTION_KEY_LENGTH as KEY_LENGTH, Secret};
 
@@ -57,8 +57,8 @@ impl Keyring {
         let key = |secret: &Secret<[u8; KEY_LENGTH]>| {
             let content = [CONTEXT, b" key id", secret.expose().as_slice()].concat();
             let mut id = KeyId::default();
-            for (place, byte) in id.iter_mut().zip(digest(&SHA256, &content).as_ref()) {
-                *place = *byte;
+            for (place, byte) in id.iter_mut().zip(Sha256::digest(&content)) {
+                *place = byte;
             }
             Key { id, cipher: XChaCha20Poly1305::new(secret.expose().into()) }
         };

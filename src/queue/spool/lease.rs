@@ -119,7 +119,7 @@ mod tests {
     use std::sync::{Arc, Barrier};
 
     use super::{Disk as _, Lease, Rng};
-    use crate::queue::spool::disk::SystemDisk;
+    use crate::queue::spool::disk::system::SystemDisk;
 
     /// Whoever tidies up takes every directory that nobody has locked yet for an orphan.
     #[test]

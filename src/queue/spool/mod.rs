@@ -10,6 +10,7 @@ mod commit;
 pub mod dead_letters;
 pub mod disk;
 pub mod extents;
+#[cfg(not(target_arch = "wasm32"))]
 pub mod inspect;
 pub mod jobs;
 pub mod lease;

@@ -456,6 +456,7 @@ impl Recovery {
 
     /// Events waiting in memory.
     #[must_use]
+    #[cfg(any(test, feature = "testing"))]
     pub const fn loaded(&self) -> usize {
         self.loaded.len()
     }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use ring::digest::{SHA256, digest};
+use sha2::{Digest as _, Sha256};
 
 use super::cipher::Keyring;
 use super::record::hex;
@@ -30,8 +30,8 @@ impl Settings {
     /// The settings for a source. Its directory is named by a digest: neither key nor host is in the spool.
     #[must_use]
     pub fn new(config: &SpoolConfig, write_key: &Secret<String>) -> Self {
-        let hash = digest(&SHA256, write_key.expose().as_bytes());
-        let name: String = hex(hash.as_ref()).chars().take(16).collect();
+        let hash = Sha256::digest(write_key.expose().as_bytes());
+        let name: String = hex(&hash).chars().take(16).collect();
         Self {
             directory: config.directory.join(name),
             max_bytes: config.max_bytes,

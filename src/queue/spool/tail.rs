@@ -70,6 +70,8 @@ pub struct Eviction {
     pub segment: SegmentId,
     /// Its file.
     pub path: Arc<Path>,
+    /// Its events that wait in memory, too.
+    pub in_memory: u64,
     /// Its events that were on disk only.
     pub unread: Vec<ReadPlan>,
     /// Those of them that somebody waits for.
@@ -452,7 +454,9 @@ impl Tail {
             self.awaited.remove(sequence);
         }
         let extent = self.forget(segment)?;
-        Some(Eviction { segment, path: extent.path, unread, awaited })
+        let waiting = extent.written.saturating_sub(extent.settled);
+        let in_memory = waiting.saturating_sub(unread.iter().map(|plan| plan.unread.length).sum());
+        Some(Eviction { segment, path: extent.path, in_memory, unread, awaited })
     }
 
     fn drain_backlog(&mut self, segment: SegmentId) -> Vec<ReadPlan> {

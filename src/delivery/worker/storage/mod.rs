@@ -20,7 +20,6 @@ use crate::delivery::gate::signed_milliseconds;
 use crate::delivery::notice::{Level, Notice};
 use crate::error::{Error, ErrorKind};
 use crate::event::MAX_EVENT_BYTES;
-use crate::queue::memory::Which;
 use crate::queue::spool::jobs::{Chore, Job, WatchedFile};
 use crate::queue::spool::record::Acknowledgement;
 use crate::queue::spool::recovery::Recovery;
@@ -174,11 +173,6 @@ impl Storage {
         // Files of several writers are not in one order.
         entries.sort_by_key(|entry| entry.accepted_at_ms);
         entries
-    }
-
-    pub(super) fn has_loaded(&self, which: Which) -> bool {
-        let has_read_back = which == Which::Any && !self.read_back.is_empty();
-        has_read_back || (which != Which::Awaited && self.recovery.loaded() > 0)
     }
 
     /// Whether somebody will look for the name of the file that is written.

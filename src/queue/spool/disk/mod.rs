@@ -2,7 +2,8 @@
 
 #[cfg(windows)]
 mod security;
-mod system;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod system;
 #[cfg(unix)]
 mod unix;
 #[cfg(windows)]
@@ -13,7 +14,6 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-pub use system::SystemDisk;
 #[cfg(unix)]
 use unix as platform;
 #[cfg(windows)]

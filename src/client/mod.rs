@@ -1,28 +1,26 @@
 //! The handle: take an event in, flush, close, count.
 
+#[cfg(not(target_arch = "wasm32"))]
+mod start;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use fastrand::Rng;
 use serde_json::json;
-use tokio::sync::Notify;
 
 use crate::config::{Config, Durability};
-use crate::delivery::clock::{Clock, SystemClock};
-use crate::delivery::driver::{self, Driver};
+use crate::delivery::clock::Clock;
 use crate::delivery::encode::Encoder;
-use crate::delivery::engine;
 use crate::delivery::gate::{Gate, signed_milliseconds};
 use crate::delivery::notice::{Level, Notice, Observer};
 use crate::delivery::snapshot::Snapshot;
-use crate::delivery::transport::Ways;
 use crate::delivery::worker::{Moment, Worker};
-use crate::error::Error;
 use crate::event::{EventType, Parts, Seal};
 use crate::queue::Tracking;
 use crate::queue::spool::Settings;
-use crate::queue::spool::disk::{Disk, SystemDisk};
+use crate::queue::spool::disk::Disk;
 use crate::queue::spool::maintenance::Maintenance;
 use crate::queue::spool::survey::since_1970;
 use crate::queue::spool::tail::Tail;
@@ -48,12 +46,6 @@ pub struct Environment {
     pub disk: Arc<dyn Disk>,
 }
 
-impl Default for Environment {
-    fn default() -> Self {
-        Self { clock: Arc::new(SystemClock::default()), generator: Rng::new(), disk: Arc::new(SystemDisk) }
-    }
-}
-
 /// A client before anything drives it.
 pub struct Undriven {
     /// The handle.
@@ -65,29 +57,6 @@ pub struct Undriven {
 }
 
 impl Client {
-    /// Starts a client; its worker runs on the engine's thread.
-    ///
-    /// # Errors
-    /// When that thread can't be started.
-    pub fn start(
-        config: Config,
-        environment: Environment,
-        observer: Arc<dyn Observer>,
-        ways: impl Into<Ways>,
-    ) -> Result<Self, Error> {
-        let ways = ways.into();
-        let wake = Arc::new(Notify::new());
-        let waking = Arc::clone(&wake);
-        let wakes = Box::new(move || waking.notify_one());
-        let compresses = ways.batches.compresses();
-        let clock = Arc::clone(&environment.clock);
-        let undriven = Self::undriven(config, environment, Arc::clone(&observer), compresses, wakes);
-        let Undriven { client, worker, maintenance } = undriven;
-        let config = Arc::clone(&client.config);
-        engine::spawn(driver::run(Driver { worker, config, wake, observer, clock, ways, maintenance }))?;
-        Ok(client)
-    }
-
     /// A client that something else than the engine drives. `wake` is called when its worker has something to look at.
     #[must_use]
     pub fn undriven(
@@ -225,6 +194,13 @@ impl Client {
     pub fn end_drain(&self, ticket: u64, timeout: Duration) -> u64 {
         self.snapshot.wait_for_drain(ticket, timeout);
         self.stats().pending
+    }
+
+    /// Whether a way out has come to its end.
+    #[must_use]
+    #[cfg(feature = "testing")]
+    pub fn has_drained(&self, ticket: u64) -> bool {
+        self.snapshot.read().drained_up_to >= ticket
     }
 
     /// Whether an event that was just accepted is as safe on disk as `durability` promises; `None` while that is being
