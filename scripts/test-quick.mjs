@@ -1,6 +1,6 @@
 /**
- * What is worth waiting for between two edits: `npm run test:quick`. Rust's unit tests, and of the tests of the package all
- * but those that take longer than a few seconds: they start many processes, install packages, or wait for servers.
+ * What is worth waiting for between two edits: `npm run test:quick`. Rust's unit tests, the types, and of the tests of the package
+ * all but those that take longer than a few seconds: they start many processes, install packages, or wait for servers.
  *
  *   --slowest    afterwards, how long each file took
  */
@@ -50,15 +50,16 @@ const files = (await readdir(FOLDER)).filter(isQuick);
 const took = [];
 const failed = [];
 
-if (!(await passes('cargo', ['test', '--release', '--locked', '--features', 'testing', '--lib', '--quiet'])))
-  failed.push('cargo test --lib');
+const UNITS = ['test', '--release', '--locked', '--features', 'testing', '--lib', '--quiet'];
+if (!(await passes('cargo', UNITS))) failed.push('cargo test --lib');
+if (!(await passes('npx', ['tsc', '-p', `${FOLDER}/types/tsconfig.json`]))) failed.push('npm run test:types');
 const queue = [...files];
 await Promise.all(Array.from({ length: AT_ONCE }, work));
 if (process.argv.includes('--slowest')) {
   for (const [name, ms] of took.toSorted(([, one], [, other]) => other - one))
     console.log(`${ms} ms  ${name}`);
 }
-console.log(`${files.length + 1 - failed.length} of ${files.length + 1} passed`);
+console.log(`${files.length + 2 - failed.length} of ${files.length + 2} passed`);
 for (const name of failed) console.log(`failed: ${name}`);
 process.exitCode = failed.length > 0 ? 1 : 0;
 
