@@ -23,6 +23,7 @@ import {
   leftIn,
   makeSpool,
   recoverAll,
+  onlyPayload,
   segmentFiles,
   until,
   untilStats,
@@ -277,9 +278,7 @@ describe('what is accepted is on disk until it is delivered', { concurrency: 2 }
     );
     const letters = segmentFiles(join(spool.source, 'dead'));
     assert.equal(letters.length, 1);
-    const letter = letters[0].bytes.toString('latin1');
-    const text = letter.slice(letter.indexOf('{'));
-    const { event, ...facts } = JSON.parse(text);
+    const { event, ...facts } = JSON.parse(onlyPayload(letters[0].bytes));
     assert.deepEqual([event.messageId, facts.reason, facts.status], ['m3', 'rejected', 400]);
     const other = spool.open(segment);
     await untilStats(other, 'it has looked', ({ orphans }) => orphans !== null);

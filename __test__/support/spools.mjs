@@ -122,6 +122,18 @@ export function walk(directory) {
   });
 }
 
+/** Of the format on disk (`src/queue/spool/record.rs`): what comes before the payload of the first record. */
+const SEGMENT_HEADER_BYTES = 64;
+const RECORD_HEADER_BYTES = 25;
+
+/** The payload of a segment with one record, not encrypted. Headers are numbers, which look like anything. */
+export function onlyPayload(segment) {
+  const start = SEGMENT_HEADER_BYTES + RECORD_HEADER_BYTES;
+  const length = segment.readUInt32LE(SEGMENT_HEADER_BYTES);
+  assert.equal(segment.length, start + length, 'one record');
+  return segment.subarray(start).toString();
+}
+
 export const segmentFiles = (directory) => walk(directory).filter(({ name }) => name.endsWith('.seg'));
 
 /** What is left in a spool beside the directories of spool and source, which stay. */
