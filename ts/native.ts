@@ -20,10 +20,6 @@ const {
   unwrapRecord,
 } = loadAddon();
 
-// Like Node, once and at the start.
-const trust = nodeTrust();
-if (trust !== undefined) trustForProcess(trust.pem, !trust.isInstead);
-
 /** Bits that {@link Engine.enqueue} adds to the index of the event type. */
 export const FLAG = {
   context: 8,
@@ -194,9 +190,20 @@ class NativeEngine extends NativeClient implements Engine {
   }
 }
 
+let hasTrust = false;
+
+/** Like Node, once; but who loads the package and makes no client waits for no file. */
+function tellTrust(): void {
+  if (hasTrust) return;
+  hasTrust = true;
+  const trust = nodeTrust();
+  if (trust !== undefined) trustForProcess(trust.pem, !trust.isInstead);
+}
+
 /** @throws AnalyticsError `ERR_RESOURCES` when the machine refuses the engine a thread or descriptors */
 export const startNative: StartEngine = (...settings) => {
   try {
+    tellTrust();
     return new NativeEngine(...settings);
   } catch (error) {
     const { code, message } = error as { code?: unknown; message?: unknown };
