@@ -38,7 +38,8 @@ const PICKY = {
 const isLetter = ({ path }) => path.split(sep).includes('dead');
 
 /** Leaves one of each kind of file: a segment, its acknowledgements, a dead letter, a lock. */
-const leaveAll = async ({ make, wait, argument: { umask, secret } }) => {
+const leaveAll = async ({ make, wait, argument: { umask, secret, spool } }) => {
+  const { readFileSync, readdirSync } = await import('node:fs');
   process.umask(umask);
   const analytics = make({ flushAt: 1, maxConcurrentRequests: 4 });
   for (const messageId of ['stays', 'refused', 'goes'])
@@ -46,6 +47,15 @@ const leaveAll = async ({ make, wait, argument: { umask, secret } }) => {
   await wait(() => {
     const { delivered, dropped } = analytics.stats();
     return delivered + dropped.rejected === 2;
+  });
+  // That is noted on disk a moment later: ranges of two numbers, with a checksum.
+  await wait(() => {
+    const files = readdirSync(spool, { recursive: true }).filter((name) => name.endsWith('.ack'));
+    const bytes = Buffer.concat(files.map((name) => readFileSync(`${spool}/${name}`)));
+    let noted = 0n;
+    for (let at = 0; at < bytes.length; at += 20)
+      noted += bytes.readBigUInt64LE(at + 8) - bytes.readBigUInt64LE(at) + 1n;
+    return noted === 2n;
   });
   process.kill(process.pid, 'SIGKILL');
 };
