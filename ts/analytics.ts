@@ -44,6 +44,7 @@ import {
   refusalError,
   scopeOfCall,
   statusText,
+  telling,
   within,
   type Settlement,
 } from './outcome.js';
@@ -68,6 +69,7 @@ export class Analytics extends Emitter<AnalyticsEvents> {
   /** The same six methods, as promises that settle when the event's fate is known. */
   readonly deliver: Deliver;
   readonly #engine: Engine;
+  readonly #maxQueueBytes: number;
   readonly #log: Log | undefined;
   readonly #httpClient: HTTPClient | undefined;
   readonly #tokenClient: HTTPClient | undefined;
@@ -107,6 +109,7 @@ export class Analytics extends Emitter<AnalyticsEvents> {
       (httpClient === undefined ? 0 : CALLBACK_FOR.batches) |
       (tokenClient === undefined ? 0 : CALLBACK_FOR.tokens);
     this.#engine = start(engineOptions, wake, logLevel, usesCallback);
+    this.#maxQueueBytes = this.#engine.maxQueueBytes();
     this.#flushes = new Flushes(this.#engine);
     this.#held = new HeldEvents(this.#engine);
     this.#passages = this.#passagesTo();
@@ -191,8 +194,7 @@ export class Analytics extends Emitter<AnalyticsEvents> {
   /** The counters as they are now. */
   stats(): Stats {
     this.#held.look();
-    const maxQueueBytes = this.#engine.maxQueueBytes();
-    return { ...statsOf(JSON.parse(this.#engine.stats()) as object), maxQueueBytes };
+    return { ...statsOf(JSON.parse(this.#engine.stats()) as object), maxQueueBytes: this.#maxQueueBytes };
   }
 
   /**
@@ -278,21 +280,12 @@ export class Analytics extends Emitter<AnalyticsEvents> {
         throw error;
       }
       // A getter or toJSON() of the caller's threw.
-      return this.#refusals.refuse(
-        'not_serializable',
-        notSerializable(params),
-        () => this.#refusals.eventOf(type, params),
-        settlement,
-      );
+      const told = this.#refusals.telling(type, params);
+      return this.#refusals.refuse('not_serializable', notSerializable(params), told, settlement);
     }
     const problem = callbackProblem(settlement);
     if (problem !== undefined) {
-      return this.#refusals.refuse(
-        'invalid',
-        problem,
-        () => this.#refusals.eventOf(type, message),
-        settlement,
-      );
+      return this.#refusals.refuse('invalid', problem, this.#refusals.telling(type, message), settlement);
     }
     // The engine would write the time of the machine.
     if (isDateReplaced()) message.timestamp ??= new Date();
@@ -310,20 +303,25 @@ export class Analytics extends Emitter<AnalyticsEvents> {
 
   /** With `isPlain` it goes its way without a plugin: as yet. */
   #enqueue(type: SegmentEventType, message: Message, settlement?: Settlement, isPlain = false): boolean {
-    const told = () => eventOf(type, message);
     const problem = problemOf(type, message);
-    if (problem !== undefined) return this.#refusals.refuse('invalid', problem, told, settlement);
+    if (problem !== undefined)
+      return this.#refusals.refuse('invalid', problem, telling(type, message), settlement);
     let text: string;
     try {
       const copy = settlement === undefined ? undefined : this.#copy(type, message, settlement);
       text = JSON.stringify(copy ?? message);
     } catch {
-      return this.#refusals.refuse('not_serializable', notSerializable(message), told, settlement);
+      return this.#refusals.refuse(
+        'not_serializable',
+        notSerializable(message),
+        telling(type, message),
+        settlement,
+      );
     }
     if (isPlain) this.#held.begin();
     const flags = flagsOf(type, message, settlement) + (isPlain ? FLAG.held : 0);
     const sequence = this.#engine.enqueue(text, flags);
-    if (sequence < 0) return this.#refusals.byEngine(-sequence, text, told, settlement);
+    if (sequence < 0) return this.#refusals.byEngine(-sequence, text, telling(type, message), settlement);
     if (isPlain) this.#held.remember(sequence, message, text);
     else this.#held.passed(sequence);
     if (settlement !== undefined) this.#keep(sequence, settlement, text.length);
@@ -368,8 +366,8 @@ export class Analytics extends Emitter<AnalyticsEvents> {
   /** The way of an event that is changed on this thread: as a copy, so that the caller's objects stay theirs. */
   #detour(type: SegmentEventType, message: Message, settlement?: Settlement): boolean {
     const problem = problemOf(type, message);
-    const told = () => this.#refusals.eventOf(type, message);
-    if (problem !== undefined) return this.#refusals.refuse('invalid', problem, told, settlement);
+    if (problem !== undefined)
+      return this.#refusals.refuse('invalid', problem, this.#refusals.telling(type, message), settlement);
     message.messageId ??= randomUUID();
     message.timestamp ??= new Date();
     let text: string;
@@ -379,20 +377,30 @@ export class Analytics extends Emitter<AnalyticsEvents> {
       text = JSON.stringify(copy);
       event = eventWith(type, copy);
     } catch {
-      return this.#refusals.refuse('not_serializable', notSerializable(message), told, settlement);
+      return this.#refusals.refuse(
+        'not_serializable',
+        notSerializable(message),
+        this.#refusals.telling(type, message),
+        settlement,
+      );
     }
     try {
       event = this.#redact?.(event) ?? event;
     } catch {
       const reason = 'The redact option threw, so the event was not sent.';
       const error = new AnalyticsError('ERR_VALIDATION', reason, { field: 'redact' });
-      return this.#refusals.refuse('invalid', error, () => eventOf(type, {}), settlement);
+      return this.#refusals.refuse('invalid', error, telling(type, {}), settlement);
     }
     if (this.#plugins.isEmpty && !excludesSegment(event.integrations))
       return this.#enqueueEvent(event, type, settlement, true);
     // What plugins hold on to is bounded like what the engine holds.
-    if (this.#passages.length + text.length > this.#engine.maxQueueBytes()) {
-      return this.#refusals.refuse('queue_full', refusalError('queue_full', text), () => event, settlement);
+    if (this.#passages.length + text.length > this.#maxQueueBytes) {
+      return this.#refusals.refuse(
+        'queue_full',
+        refusalError('queue_full', text),
+        telling(type, event),
+        settlement,
+      );
     }
     this.#passages.begin(new Context(event), type, text.length, settlement);
     return true;

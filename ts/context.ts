@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 
 import type { SegmentEvent } from './params.js';
+import { define } from './snapshot.js';
 import { VERSION } from './version.js';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
@@ -162,9 +163,4 @@ export class Context {
   toJSON(): { id: string; event: SegmentEvent; logs: LogMessage[]; metrics: readonly never[] } {
     return { id: this.id, event: this.event, logs: this.logs(), metrics: this.stats.metrics };
   }
-}
-
-/** Sets an own property, `__proto__` included. */
-function define(target: object, key: string, value: unknown): void {
-  Object.defineProperty(target, key, { value, configurable: true, enumerable: true, writable: true });
 }

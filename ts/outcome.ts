@@ -76,6 +76,14 @@ export function eventOf(type: SegmentEventType, source: object): SegmentEvent {
   } as SegmentEvent;
 }
 
+/** Makes the event of a call that was refused, for those who want to know. */
+export type Told = () => SegmentEvent;
+
+/** {@link eventOf} for later: made here, so that no call that is accepted pays for it. */
+export function telling(type: SegmentEventType, source: object): Told {
+  return () => eventOf(type, source);
+}
+
 /** The context of an event whose end the engine tells: the one that is known already, or one of what the engine has. */
 export function contextOf(event: object | null, attempts: number, settlement?: Settlement): Context {
   const known = settlement?.context;

@@ -80,8 +80,12 @@ export class Passages<Instance> {
     const isLate = others !== undefined || this.#plugins.hasLast;
     // Without anybody who waits for the context, it need not be kept.
     const isAwaited = settlement !== undefined || this.#plugins.hasLast || this.#exit.isHeard();
-    const told = { ...NOBODY, ...settlement, isOnlyHeard: false, context, ...(isLate && { passed }) };
-    const whole = isAwaited ? told : undefined;
+    const whole = isAwaited ? (settlement ?? { ...NOBODY }) : undefined;
+    if (whole !== undefined) {
+      whole.isOnlyHeard = false;
+      whole.context = context;
+      if (isLate) whole.passed = passed;
+    }
     if (passage.kind === 'send') return this.#exit.send(context.event, type, whole);
     // It was accepted, and Segment is no party to it: no counter is about such an event.
     this.#endings.delivered(context, whole);

@@ -6,11 +6,8 @@ import type { Endings } from './endings.js';
 import type { AnalyticsError } from './errors.js';
 import type { Log } from './logger.js';
 import { REFUSALS, type Engine, type Refusal } from './native.js';
-import { eventOf, refusalError, type Settlement } from './outcome.js';
+import { eventOf, refusalError, type Settlement, type Told } from './outcome.js';
 import type { SegmentEvent, SegmentEventType } from './params.js';
-
-/** Makes the event of a call that was refused, for those who want to know. */
-export type Told = () => SegmentEvent;
 
 /** What a client's refusals are told to. */
 export interface RefusalEvents extends Pick<Emitter<AnalyticsEvents>, 'emit'> {
@@ -76,6 +73,11 @@ export class Refusals {
     } catch {
       return eventOf(type, {});
     }
+  }
+
+  /** The same for later. */
+  telling(type: SegmentEventType, source: object): Told {
+    return () => this.eventOf(type, source);
   }
 
   #report(error: AnalyticsError, told: Told, settlement?: Settlement): false {
