@@ -341,7 +341,7 @@ export class Analytics extends Emitter<AnalyticsEvents> {
     message.messageId ??= randomUUID();
     message.timestamp ??= new Date();
     const copy = copyOfMessage(message);
-    settlement.context = new Context(eventWith(type, copy));
+    settlement.context = new Context(eventWith(type, { ...copy }));
     return copy;
   }
 

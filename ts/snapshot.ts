@@ -39,11 +39,13 @@ export function copyOfMessage(message: Message): Members {
   }
 }
 
-/** The event of such a copy, with the members that every event has. */
+/** Makes such a copy an event, with the members that every event has. */
 export function eventWith(type: SegmentEventType, copy: Members): SegmentEvent {
-  const { integrations = {}, context = {} } = copy;
-  const timestamp = momentFrom(copy['timestamp']);
-  return { ...copy, timestamp, type, integrations, context } as unknown as SegmentEvent;
+  copy['type'] = type;
+  copy['timestamp'] = momentFrom(copy['timestamp']);
+  copy['integrations'] ??= {};
+  copy['context'] ??= {};
+  return copy as unknown as SegmentEvent;
 }
 
 /** An event as JSON has it, with the moment as a `Date` for whoever reads it: where it was written of one. */
