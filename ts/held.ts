@@ -25,10 +25,11 @@ export interface Recalled {
 /** What of one client is held. */
 export class HeldEvents {
   readonly #engine: Engine;
-  /** What was passed, the text that was made of it, and its sequence: lists, because every call adds to them. */
-  readonly #messages: Message[] = [];
-  readonly #texts: string[] = [];
+  /** What was passed, the text that was made of it, and its sequence: lists that are filled again in each turn. */
+  readonly #messages: (Message | undefined)[] = [];
+  readonly #texts: (string | undefined)[] = [];
   readonly #sequences: number[] = [];
+  #remembered = 0;
   readonly #passed = new Set<number>();
   readonly #afterwards: (() => void)[] = [];
   readonly #atTurnEnd = () => this.#end();
@@ -48,10 +49,12 @@ export class HeldEvents {
 
   /** It was accepted. */
   remember(sequence: number, message: Message, text: string): void {
-    if (this.#sequences.length === MOST_REMEMBERED) return;
-    this.#messages.push(message);
-    this.#texts.push(text);
-    this.#sequences.push(sequence);
+    const index = this.#remembered;
+    if (index === MOST_REMEMBERED) return;
+    this.#messages[index] = message;
+    this.#texts[index] = text;
+    this.#sequences[index] = sequence;
+    this.#remembered = index + 1;
   }
 
   /** An event that plugins have seen was accepted behind those that are held. */
@@ -100,7 +103,10 @@ export class HeldEvents {
   #end(): void {
     this.#isOpen = false;
     this.#looks = 0;
-    for (const list of [this.#messages, this.#texts, this.#sequences]) list.length = 0;
+    this.#messages.fill(undefined, 0, this.#remembered);
+    this.#texts.fill(undefined, 0, this.#remembered);
+    this.#sequences.fill(0, 0, this.#remembered);
+    this.#remembered = 0;
     this.#passed.clear();
     this.#letGo();
   }

@@ -451,17 +451,19 @@ impl Admission {
 
     /// Whether the worker is to be woken now; true once until it has looked.
     fn wakes(&mut self) -> bool {
+        if self.is_woken {
+            return false;
+        }
         let WakeAt { events, bytes, awaited, unwatched, uncommitted } = self.wake_at;
         let free = self.free();
-        let wakes = !self.is_woken
-            && (free.events >= events
-                || free.bytes >= bytes
-                || (awaited && free.awaited > 0)
-                || !self.evictions.is_empty()
-                || self.tail.as_ref().is_some_and(|tail| {
-                    tail.has_fault() || (unwatched && tail.is_watched()) || (uncommitted && tail.wants_sync())
-                }));
-        self.is_woken |= wakes;
+        let wakes = free.events >= events
+            || free.bytes >= bytes
+            || (awaited && free.awaited > 0)
+            || !self.evictions.is_empty()
+            || self.tail.as_ref().is_some_and(|tail| {
+                tail.has_fault() || (unwatched && tail.is_watched()) || (uncommitted && tail.wants_sync())
+            });
+        self.is_woken = wakes;
         wakes
     }
 
