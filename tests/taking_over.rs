@@ -1,5 +1,6 @@
 //! What ended processes left: whose budget it takes, who takes it, and what happens when somebody stops in the middle.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use companion_segment::testing::{Durability, Options, SpoolOptions};
@@ -163,4 +164,21 @@ fn options_on_power(url: &str) -> Options {
         ..SpoolOptions::default()
     };
     Options { spool: Some(spool), ..options(url) }
+}
+
+#[test]
+fn a_panic_at_any_moment_of_a_recovery_leaves_nothing_behind() {
+    for happenings in 0..24 {
+        let disk = SimulatedDisk::default();
+        killed_with(&disk, spooling(&down().url), 0..40);
+        let server = Server::replying([]);
+        let next = Harness::on_disk(spooling(&server.url), &disk);
+        for _ in 0..happenings {
+            next.world().advance();
+        }
+        next.world().panic(0);
+        next.pass(Duration::from_secs(600));
+        let delivered: BTreeSet<_> = next.delivered().into_iter().collect();
+        assert!(delivered.into_iter().eq(0..40), "after {happenings} happenings: {:?}", next.stats());
+    }
 }

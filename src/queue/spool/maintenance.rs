@@ -170,6 +170,9 @@ impl Maintenance {
     /// The directories that nobody holds. Each look costs a lock, so of those that were held the last time only a few are
     /// tried again: a fleet on one directory must not lock each other every minute, all with all.
     fn scan(&mut self, known: &[PathBuf], seed: u64) -> io::Result<Vec<(PathBuf, usize)>> {
+        // Nothing is taken over while somebody looks around. What is held all the same was claimed for a worker that
+        // panicked before it heard of it: it would be held for as long as the process lives.
+        self.leases.retain(|path, _| known.contains(path));
         let items = match self.disk.list(&self.settings.directory) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             other => other?,
