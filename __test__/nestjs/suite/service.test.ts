@@ -235,10 +235,10 @@ describe('what becomes of accepted calls', () => {
   test('each method delivers; callbacks, deliver.* and flush() tell of it', async (t) => {
     const segment = await startSegment(t, { poison: ({ userId }) => userId === 'poisonous' });
     const { service } = await startService(t, { writeKey: WRITE_KEY, host: segment.url, ...PATIENT });
-    const heard: unknown[] = [];
+    const heard: string[] = [];
     for (const method of METHODS) {
       const accepted = methodOf(service, method)(GOOD, (error: unknown, { event }: Context) => {
-        heard.push([error, event.type]);
+        heard.push(error === undefined ? event.type : 'failed');
       });
       assert.equal(accepted, true);
     }
@@ -246,19 +246,14 @@ describe('what becomes of accepted calls', () => {
     const refused = service.deliver.track({ userId: 'poisonous', event: 'Paid' });
     const report = await service.flush();
 
-    assert.deepEqual(
-      heard,
-      METHODS.map((method) => [undefined, method]),
-    );
+    // Parts of the batch that was refused are sent side by side.
+    assert.deepEqual(heard.toSorted(), METHODS.toSorted());
     assert.match((await kept).messageId, /^[\w-]{36}$/);
     await assert.rejects(refused, { code: 'ERR_REJECTED', status: 400 });
     const { accepted, delivered, pending, dropped } = report;
     assert.deepEqual([accepted, delivered, pending, dropped.rejected], [8, 7, 0, 1]);
     assert.deepEqual(service.stats().delivered, 7);
-    assert.deepEqual(
-      segment.events.map(({ type }) => type),
-      [...METHODS, 'track'],
-    );
+    assert.deepEqual(segment.events.map(({ type }) => type).toSorted(), [...METHODS, 'track'].toSorted());
   });
 });
 
