@@ -154,7 +154,10 @@ fn so_many_failed_requests_for_a_token_are_a_failed_attempt_of_what_waits() {
         "503 Service Unavailable: the authorization server gave no token for too long. Check authServer; raise maxRetries or maxEventAge to wait for longer."
     );
     let lines = harness.lines();
-    let said = lines.iter().filter(|line| line.starts_with("info: the authorization server gave no token, asking again ")).count();
+    let said = lines
+        .iter()
+        .filter(|line| line.starts_with("info: the authorization server gave no token, asking again "))
+        .count();
     assert_eq!(said, 4, "{lines:?}");
     assert!(server.requests().is_empty());
 }
