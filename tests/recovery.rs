@@ -192,6 +192,10 @@ fn a_clock_that_has_just_jumped_makes_nothing_old() {
     let now = Duration::from_secs(600);
     bench.steps(now, EPOCH + 600_000 + 8 * DAY_MS);
     assert_eq!((bench.adopted, bench.recovery.orphans()), (0, Some(1)));
+    // And then it is set once more.
+    let next = now + Duration::from_secs(60);
+    assert_eq!(bench.steps(next, EPOCH + 660_000 + 16 * DAY_MS), ["survey"]);
+    assert_eq!((bench.adopted, bench.recovery.due_at()), (0, Some(next + Duration::from_secs(60))));
 }
 
 #[test]

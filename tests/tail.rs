@@ -148,6 +148,8 @@ fn an_empty_segment_that_is_left_goes() {
     );
     assert!(log.tail.drain_settled().is_empty(), "once");
     assert!(log.tail.has(Some(first)));
+    let kept = log.tail.rest();
+    assert!(kept.0.is_none() && kept.1.is_none(), "a directory stays while something is in it");
 }
 
 #[test]

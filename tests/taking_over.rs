@@ -41,6 +41,7 @@ fn what_is_taken_over_is_beside_what_new_events_may_take() {
     harness.pass(Duration::from_secs(30));
     let stats = harness.stats();
     assert!(stats.queue_bytes > 0 && stats.spool_bytes > 0, "it is counted: {stats:?}");
+    assert_eq!(stats.locked, 0);
     for number in 10_000..11_000 {
         harness.track(number).unwrap();
     }
