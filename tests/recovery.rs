@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use companion_segment::testing::{
-    Disk, Done, Durability, Examined, Job, Maintenance, Place, Recovery, Secret, Settings, SpoolConfig, Tail,
+    Acknowledgement, Disk, Done, Durability, Examined, Job, Maintenance, Place, Recovery, Secret, Settings,
+    SpoolConfig, Tail,
 };
 
 use crate::support::disk::SimulatedDisk;
@@ -161,8 +162,9 @@ fn others_are_looked_for_once_a_minute_give_or_take_a_tenth() {
         assert!(matches!(recovery.next_job(None, START, 7, false), Some(Job::Scan { .. })));
         recovery.scanned(Some(Vec::new()), Duration::from_secs(5), spread);
         let due = recovery.due_at().unwrap();
+        let too_early = due.saturating_sub(Duration::from_millis(1));
         assert!(due.abs_diff(Duration::from_secs(5 + seconds)) < Duration::from_millis(1), "{due:?}");
-        assert!(recovery.next_job(None, due - Duration::from_millis(1), 7, false).is_none());
+        assert!(recovery.next_job(None, too_early, 7, false).is_none());
         assert!(matches!(recovery.next_job(None, due, 7, false), Some(Job::Scan { .. })));
     }
 }
@@ -289,4 +291,33 @@ fn as_many_are_read_as_cost_no_more_than_allowed_but_at_least_one() {
         assert_eq!((back.count, back.events.len() as u64), (count, count), "{budget}");
         assert_eq!((back.offset, back.lost.len()), (64 + count * RECORD, 0), "the next begins behind it");
     }
+}
+
+#[test]
+fn what_is_noted_of_a_file_counts_with_it() {
+    let disk = SimulatedDisk::default();
+    killed_with(&disk, 5);
+    let noted = Acknowledgement { first: 1, last: 2 }.encode();
+    disk.open(&disk.files()[0].with_extension("ack")).unwrap().append([&noted, &[]]).unwrap();
+    let mut bench = Bench::new(&disk, 1 << 20);
+    bench.steps(START, EPOCH);
+    assert_eq!((bench.last_sequence, bench.recovery.bytes()), (3, 64 + 5 * RECORD + 20));
+}
+
+#[test]
+fn damage_that_is_larger_than_what_is_read_at_once_is_passed_over() {
+    let disk = SimulatedDisk::default();
+    killed_with(&disk, 10);
+    let mut bench = Bench::new(&disk, 1 << 20);
+    (0..3).for_each(|_| assert!(bench.step(START, EPOCH, false).is_some()));
+    let file = &disk.files()[0];
+    let mut content = disk.content(file);
+    let last = content.split_off(64 + 9 * 1_025);
+    content.resize(64 + 1_200_000, 0xaa);
+    content[64..].fill(0xaa);
+    content.extend(last);
+    disk.replace(file, content);
+    assert_eq!(bench.steps(START, EPOCH), ["read"]);
+    assert_eq!(bench.lost, (1..=9).collect::<Vec<_>>());
+    assert_eq!(bench.recovery.pop().map(|entry| entry.sequence), Some(10));
 }

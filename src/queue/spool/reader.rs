@@ -191,7 +191,7 @@ mod tests {
         let mut bytes = bytes_of(1, b"{}");
         let length = bytes.len();
         bytes[length - 1] ^= 1;
-        bytes.extend(bytes_of(2, &[b'x'; MAX_PAYLOAD]));
+        bytes.extend(bytes_of(2, &vec![b'x'; MAX_PAYLOAD]));
         assert_eq!(Scan::new(&bytes[..bytes.len() - length], false).next(), None, "read more of it");
         let found: Vec<_> = Scan::new(&bytes, false).take(2).collect();
         assert_eq!(found[0], Found::Damaged { bytes: length, records: 1 });
