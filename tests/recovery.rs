@@ -9,7 +9,7 @@ use companion_segment::testing::{
     SpoolConfig, Tail,
 };
 
-use crate::support::disk::SimulatedDisk;
+use crate::support::disk::{Fault, SimulatedDisk};
 
 const START: Duration = Duration::ZERO;
 const LATER: Duration = Duration::from_secs(61);
@@ -31,21 +31,30 @@ struct Bench {
 }
 
 fn settings() -> Arc<Settings> {
+    settings_with(10)
+}
+
+/// Settings with so many records in a file.
+fn settings_with(records: u64) -> Arc<Settings> {
     let config = SpoolConfig {
         directory: "/spool".into(),
         durability: Durability::Process,
-        max_bytes: 1 << 20,
+        max_bytes: 1 << 22,
         encryption_keys: Vec::new(),
     };
     let mut settings = Settings::new(&config, &Secret::new("key".to_owned()));
-    settings.segment_bytes = 64 + 10 * RECORD;
+    settings.segment_bytes = 64 + records * RECORD;
     Arc::new(settings)
 }
 
 /// A process that accepted so many events in files of ten, and was killed.
 fn killed_with(disk: &SimulatedDisk, events: u64) {
+    killed_on(settings(), disk, events);
+}
+
+fn killed_on(settings: Arc<Settings>, disk: &SimulatedDisk, events: u64) {
     let disk_of_it: Arc<dyn Disk> = Arc::new(disk.clone());
-    let mut tail = Tail::open(settings(), disk_of_it, fastrand::Rng::with_seed(events), EPOCH, START);
+    let mut tail = Tail::open(settings, disk_of_it, fastrand::Rng::with_seed(events), EPOCH, START);
     for sequence in 1..=events {
         tail.append(sequence, 0, &[b'x'; 1_000], START).unwrap();
     }
@@ -320,4 +329,55 @@ fn damage_that_is_larger_than_what_is_read_at_once_is_passed_over() {
     assert_eq!(bench.steps(START, EPOCH), ["read"]);
     assert_eq!(bench.lost, (1..=9).collect::<Vec<_>>());
     assert_eq!(bench.recovery.pop().map(|entry| entry.sequence), Some(10));
+}
+
+#[test]
+fn a_record_that_a_piece_cuts_off_is_read_with_the_next() {
+    let disk = SimulatedDisk::default();
+    killed_on(settings_with(2_000), &disk, 1_500);
+    let mut bench = Bench::new(&disk, 1 << 24);
+    (0..3).for_each(|_| assert!(bench.step(START, EPOCH, false).is_some()));
+    let Some(Job::Read { plan, .. }) = bench.recovery.next_job(None, START, 7, false) else {
+        panic!("something to read");
+    };
+    // Even where more is allowed than a piece has.
+    let Done::Read(_, back) = bench.maintenance.run(Job::Read { plan, budget: 1 << 24 }) else {
+        panic!("it is read");
+    };
+    let back = back.unwrap();
+    assert_eq!((back.count, back.lost.len()), ((1 << 20) / RECORD, 0));
+}
+
+#[test]
+fn what_follows_a_stretch_is_no_part_of_it() {
+    let disk = SimulatedDisk::default();
+    killed_with(&disk, 10);
+    let file = &disk.files()[0];
+    let settled = Acknowledgement { first: 6, last: 10 }.encode();
+    disk.open(&file.with_extension("ack")).unwrap().append([&settled, &[]]).unwrap();
+    let mut bench = Bench::new(&disk, 1 << 20);
+    (0..3).for_each(|_| assert!(bench.step(START, EPOCH, false).is_some()));
+    let mut content = disk.content(file);
+    content[64 + 4 * 1_025 + 100] ^= 1;
+    disk.replace(file, content);
+    bench.steps(START, EPOCH);
+    let read: Vec<_> =
+        std::iter::from_fn(|| bench.recovery.pop()).map(|entry| entry.place.unwrap().sequence).collect();
+    assert_eq!((read, bench.lost), (vec![1, 2, 3, 4], vec![5]));
+}
+
+#[test]
+fn a_disk_that_can_not_be_read_now_loses_nothing() {
+    let disk = SimulatedDisk::default();
+    killed_with(&disk, 5);
+    let mut bench = Bench::new(&disk, 1 << 20);
+    (0..3).for_each(|_| assert!(bench.step(START, EPOCH, false).is_some()));
+    let job = bench.recovery.next_job(None, START, 7, false).unwrap();
+    disk.set_fault(Fault::All);
+    let Done::Read(_, back) = bench.maintenance.run(job) else { panic!("it is read") };
+    assert!(back.is_err());
+    bench.recovery.read_failed();
+    disk.set_fault(Fault::None);
+    assert_eq!(bench.steps(START, EPOCH), ["read"]);
+    assert_eq!((bench.lost.len(), bench.recovery.pop().map(|entry| entry.sequence)), (0, Some(1)));
 }
