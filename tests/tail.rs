@@ -125,6 +125,20 @@ fn a_commit_covers_each_file_once() {
 }
 
 #[test]
+fn what_was_committed_survives_a_power_loss_and_what_came_later_may_not() {
+    let mut log = Log::open(Durability::Power, 1 << 20);
+    let mut places: Vec<_> = (1..=2).map(|sequence| log.append(sequence, 0).unwrap().0).collect();
+    let is_durable =
+        |log: &Log, places: &[Place]| places.iter().map(|place| log.tail.is_durable(*place)).collect();
+    let before: Vec<_> = is_durable(&log, &places);
+    assert_eq!(before, [false, false]);
+    log.commit();
+    places.push(log.append(3, 0).unwrap().0);
+    let after: Vec<_> = is_durable(&log, &places);
+    assert_eq!(after, [true, true, false]);
+}
+
+#[test]
 fn an_empty_segment_that_is_left_goes() {
     let mut log = on_process();
     let (first, _) = log.append(1, 0).unwrap();
