@@ -248,6 +248,7 @@ fn of_those_whose_owners_lived_only_a_few_are_tried_again() {
     (1..=40).for_each(|events| killed_with(&disk, events));
     let all = directories(&disk);
     assert_eq!(all.len(), 40);
+    disk.prepare(&settings().directory.join("dead")).unwrap();
     let mut maintenance = Bench::new(&disk, 1 << 20).maintenance;
     let mut scan = |known: &[PathBuf]| {
         let Done::Scanned(found) = maintenance.run(Job::Scan { known: known.to_vec(), seed: 3 }) else {
@@ -380,4 +381,10 @@ fn a_disk_that_can_not_be_read_now_loses_nothing() {
     disk.set_fault(Fault::None);
     assert_eq!(bench.steps(START, EPOCH), ["read"]);
     assert_eq!((bench.lost.len(), bench.recovery.pop().map(|entry| entry.sequence)), (0, Some(1)));
+}
+
+#[test]
+fn a_spool_that_nobody_has_written_to_yet_is_empty() {
+    let mut bench = Bench::new(&SimulatedDisk::default(), 1 << 20);
+    assert_eq!((bench.steps(START, EPOCH), bench.recovery.orphans()), (vec!["scan"], Some(0)));
 }

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use companion_segment::testing::{
-    Disk, Done, Durability, Job, Maintenance, Place, Secret, Settings, SpoolConfig, Tail,
+    Acknowledgement, Chore, Disk, Done, Durability, Job, Maintenance, Place, Secret, Settings, SpoolConfig,
+    Tail,
 };
 
-use crate::support::disk::SimulatedDisk;
+use crate::support::disk::{Fault, SimulatedDisk};
 
 const EPOCH: i64 = 1_767_225_600_000;
 const HEADER: u64 = 64;
@@ -192,4 +193,45 @@ fn the_age_of_what_is_on_disk_alone_is_that_of_the_oldest_in_its_file() {
         log.tail.postpone(sequence, place, offset, false);
     }
     assert_eq!(log.tail.oldest_unread_at(), Some(EPOCH.unsigned_abs() + 100));
+}
+
+#[test]
+fn an_empty_directory_is_given_up_on_a_way_out() {
+    let mut log = on_process();
+    let parent = log.tail.path().unwrap().parent().unwrap().to_path_buf();
+    assert_eq!(log.disk.list(&parent).unwrap().len(), 1);
+    let (lease, _) = log.tail.rest();
+    log.maintenance.run(Job::Tidy(lease));
+    assert!(log.disk.list(&parent).unwrap().is_empty());
+}
+
+#[test]
+fn half_an_acknowledgement_puts_none_out_of_step() {
+    let mut log = on_process();
+    log.append(1, 0).unwrap();
+    let segment = log.disk.files().remove(0);
+    let mut acknowledge = |number, fault| {
+        log.disk.set_fault(fault);
+        let range = Acknowledgement { first: number, last: number };
+        let done =
+            log.maintenance.run(Job::Chores(vec![Chore::Acknowledge(segment.as_path().into(), vec![range])]));
+        assert!(matches!(done, Done::Chores(Ok(()))));
+        range.encode()
+    };
+    let first = acknowledge(1, Fault::None);
+    acknowledge(2, Fault::Short);
+    let third = acknowledge(3, Fault::None);
+    assert_eq!(log.disk.content(&segment.with_extension("ack")), [first, third].concat());
+}
+
+#[test]
+fn a_directory_that_was_deleted_is_made_anew() {
+    let mut log = on_process();
+    let directory = log.tail.path().unwrap().to_path_buf();
+    log.disk.delete(&directory.join(companion_segment::testing::LOCK_FILE));
+    log.disk.remove_directory(&directory).unwrap();
+    let job = Job::Retry { directory: Some(directory.clone()), number: 1, created_at: 0 };
+    let Done::Retried(Ok(retried)) = log.maintenance.run(job) else { panic!("the disk is well") };
+    assert_eq!(retried.names, Vec::<String>::new());
+    assert!(retried.lease.is_some_and(|lease| lease.path != directory));
 }
