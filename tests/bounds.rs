@@ -1,8 +1,11 @@
 //! Bytes, events and requests stay within their bounds, and every count is exact.
 
-use companion_segment::testing::MAX_BATCH_BYTES;
-use companion_segment::testing::{Options, Refusal};
+use std::time::Duration;
 
+use companion_segment::testing::MAX_BATCH_BYTES;
+use companion_segment::testing::{Options, Refusal, SpoolOptions};
+
+use crate::support::disk::{Fault, SimulatedDisk};
 use crate::support::{Harness, Reply, Server, options};
 
 const QUEUE_BYTES: f64 = 65_536.0;
@@ -126,4 +129,63 @@ fn the_identity_holds_at_every_instant() {
     }
     harness.flush();
     assert_eq!(harness.stats().pending, 0);
+}
+
+#[test]
+fn what_comes_while_something_waits_on_disk_alone_waits_behind_it() {
+    let server = Server::replying([]);
+    let spool = SpoolOptions { directory: "/spool".into(), ..SpoolOptions::default() };
+    let harness = Harness::on_disk(
+        Options {
+            spool: Some(spool),
+            max_queue_bytes: Some(65_536.0),
+            flush_at: Some(100.0),
+            max_concurrent_requests: Some(1.0),
+            ..options(&server.url)
+        },
+        &SimulatedDisk::default(),
+    );
+    harness.track_many(400);
+    assert!(harness.stats().spooled > 0);
+    harness.wait_until(|stats| stats.delivered == 100);
+    // Memory has room again.
+    harness.track(400).unwrap();
+    harness.flush();
+    assert_eq!(harness.delivered(), (0..=400).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_is_read_back_behind_newer_events_is_charged_like_any_other() {
+    let server = Server::start(|number, _| if number < 2 { Reply::Status(200) } else { Reply::Hang });
+    let (spool, disk) =
+        (SpoolOptions { directory: "/spool".into(), ..SpoolOptions::default() }, SimulatedDisk::default());
+    let harness = Harness::on_disk(
+        Options {
+            spool: Some(spool),
+            max_queue_bytes: Some(65_536.0),
+            flush_at: Some(100.0),
+            max_concurrent_requests: Some(1.0),
+            ..options(&server.url)
+        },
+        &disk,
+    );
+    // All of them are equally long.
+    harness.track(1_000).unwrap();
+    let each = harness.stats().queue_bytes;
+    for number in 1_001..1_400 {
+        harness.track(number).unwrap();
+    }
+    harness.wait_until(|stats| stats.delivered == 200);
+    harness.world().disk_latency = Box::new(|| Duration::from_secs(1));
+    // The end of the batch is noted, and what is on disk alone begins to be read.
+    harness.pass(Duration::from_millis(1));
+    let before = harness.stats();
+    // While it is read, the disk takes no more: what comes is in memory only.
+    disk.set_fault(Fault::Full);
+    harness.track(1_400).unwrap();
+    harness.pass(Duration::from_secs(2));
+    let stats = harness.stats();
+    assert!(stats.spooled < before.spooled, "{stats:?}");
+    assert_eq!(stats.queue_bytes, stats.pending * each);
+    assert!(stats.pending > before.pending + 1);
 }

@@ -264,3 +264,50 @@ fn a_spool_without_room_is_left_alone_for_a_while_and_then_written_again() {
     harness.pass(Duration::from_secs(60));
     assert_eq!((harness.stats().spool, harness.stats().delivered), (SpoolState::Ready, 5_000));
 }
+
+#[test]
+fn what_goes_wrong_is_told_with_the_event_that_it_concerned() {
+    let (server, disk) = (Server::replying([]), SimulatedDisk::default());
+    let harness = Harness::on_disk(spooling(&server.url, Durability::Process), &disk);
+    harness.pass(Duration::from_secs(1));
+    harness.track(0).unwrap();
+    disk.set_fault(Fault::Full);
+    // Nothing leaves, and nobody waits for it.
+    harness.track(1).unwrap();
+    let is_trouble = |notice: &Notice| matches!(notice, Notice::Trouble { .. });
+    assert_eq!(harness.notices().iter().filter(|notice| is_trouble(notice)).count(), 1);
+}
+
+#[test]
+fn a_disk_that_still_fails_is_left_alone_for_seconds() {
+    let (server, disk) = (Server::replying([]), SimulatedDisk::default());
+    let harness = Harness::on_disk(spooling(&server.url, Durability::Process), &disk);
+    disk.set_fault(Fault::All);
+    harness.track(0).unwrap();
+    let before = harness.world().steps;
+    harness.pass(Duration::from_secs(60));
+    let steps = harness.world().steps - before;
+    assert!((12..100).contains(&steps), "{steps} in a minute");
+    assert_eq!(harness.stats().spool, SpoolState::Degraded);
+}
+
+#[test]
+fn an_event_is_persisted_when_its_durability_says_so() {
+    for durability in [Durability::Process, Durability::Power] {
+        let (server, disk) = (Server::replying([]), SimulatedDisk::default());
+        let harness = Harness::on_disk(spooling(&server.url, durability), &disk);
+        harness.pass(Duration::from_secs(1));
+        let is_persisted = |sequence| harness.with(|client| client.is_persisted(sequence));
+        let at_once = (durability == Durability::Process).then_some(true);
+        assert_eq!(harness.track(0), Ok(1));
+        assert_eq!(is_persisted(1), at_once, "{durability:?}");
+        harness.pass(Duration::from_secs(1));
+        assert_eq!(is_persisted(1), Some(true));
+        disk.set_fault(Fault::All);
+        assert_eq!(harness.track(1), Ok(2));
+        assert_eq!(is_persisted(2), Some(false));
+        disk.set_fault(Fault::None);
+        harness.pass(Duration::from_secs(60));
+        assert_eq!(is_persisted(2), Some(true), "it was written when the disk was back");
+    }
+}

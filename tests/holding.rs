@@ -158,7 +158,10 @@ fn what_is_held_on_disk_only_waits_there_and_can_be_taken_back() {
         track_held(&harness, 0..3_000);
         let held = harness.stats();
         let recalled = if is_recalled { harness.recall() } else { Vec::new() };
-        if !is_recalled {
+        if is_recalled {
+            assert!(recalled.iter().copied().eq(recalled[0]..3_000), "all that is held, wherever it is");
+            assert!(recalled.len() > 2_000 && harness.stats().spooled == 0, "{:?}", harness.stats());
+        } else {
             harness.with(Client::let_go);
         }
         assert!(held.pending + held.spooled + held.delivered == 3_000, "{held:?}");

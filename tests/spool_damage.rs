@@ -128,8 +128,11 @@ fn a_newer_version_is_left_alone() {
     let checksum = crc32c::crc32c(&bytes[..60]).to_le_bytes();
     bytes[60..64].copy_from_slice(&checksum);
     disk.replace(&path, bytes.clone());
-    reopen(&disk, &Setup::default());
-    assert_eq!(disk.content(&path), bytes);
+    let (found, damaged) = reopen(&disk, &Setup::default());
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    let is_elsewhere = |id: &u64| !text.contains(&format!(r#"{{"id":{id},"#));
+    assert!(found.into_iter().eq((1..=EVENTS).filter(is_elsewhere)), "nothing of it is taken over");
+    assert_eq!((damaged, disk.content(&path)), (0, bytes));
 }
 
 #[test]

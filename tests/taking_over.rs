@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use companion_segment::testing::{Durability, Options, SpoolOptions};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use companion_segment::testing::{Durability, Level, Options, SpoolOptions};
 
 use crate::support::disk::{Fault, SimulatedDisk};
 use crate::support::{Harness, Reply, Server, options};
@@ -38,6 +40,9 @@ fn what_is_taken_over_is_beside_what_new_events_may_take() {
     let harness = Harness::on_disk(spooling(&server.url), &disk);
     harness.wait_until(|stats| stats.recovered > 0);
     harness.pass(Duration::from_secs(30));
+    let stats = harness.stats();
+    assert!(stats.queue_bytes > 0 && stats.spool_bytes > 0, "it is counted: {stats:?}");
+    assert_eq!(stats.locked, 0);
     for number in 10_000..11_000 {
         harness.track(number).unwrap();
     }
@@ -66,14 +71,20 @@ fn closing_in_the_middle_leaves_everything_to_the_next() {
     let disk = SimulatedDisk::default();
     killed_with(&disk, spooling(&down().url), 0..3_000);
     let hanging = Server::start(|_, _| Reply::Hang);
-    for pause in [0, 100, 1_000, 20_000, 200_000] {
-        let harness = Harness::on_disk(spooling(&hanging.url), &disk);
+    // Some have all of it in memory, some have most of it on disk only.
+    for (pause, memory) in [0, 100, 1_000, 20_000, 200_000]
+        .into_iter()
+        .flat_map(|pause| [(pause, None), (pause, Some(65_536.0))])
+    {
+        let options = Options { max_queue_bytes: memory, ..spooling(&hanging.url) };
+        let harness = Harness::on_disk(options, &disk);
         harness.pass(Duration::from_micros(pause));
         let report = harness.close(Duration::from_millis(50));
         assert_eq!(report.stats.dropped.len(), 0, "{:?}", report.stats);
         harness.pass(Duration::from_secs(600));
         let stats = harness.stats();
-        assert_eq!((stats.pending, stats.dropped), (0, std::collections::BTreeMap::new()));
+        assert_eq!((stats.pending, stats.dropped.len(), stats.spool_bytes), (0, 0, 0), "nothing is its own");
+        assert_eq!((stats.accepted, stats.spooled), (stats.recovered, stats.recovered));
         let steps = harness.world().steps;
         harness.pass(Duration::from_secs(600));
         assert_eq!(harness.world().steps, steps, "a closed client rests");
@@ -167,6 +178,7 @@ fn options_on_power(url: &str) -> Options {
 }
 
 #[test]
+
 fn a_panic_at_any_moment_of_a_recovery_leaves_nothing_behind() {
     for happenings in 0..24 {
         let disk = SimulatedDisk::default();
@@ -181,4 +193,27 @@ fn a_panic_at_any_moment_of_a_recovery_leaves_nothing_behind() {
         let delivered: BTreeSet<_> = next.delivered().into_iter().collect();
         assert!(delivered.into_iter().eq(0..40), "after {happenings} happenings: {:?}", next.stats());
     }
+}
+
+#[test]
+fn what_another_key_would_read_is_set_aside_counted_and_said_once() {
+    let with_key = |url: &str, key: u8| {
+        let mut options = spooling(url);
+        options.spool.as_mut().unwrap().encryption_keys = vec![BASE64_STANDARD.encode([key; 32])];
+        options
+    };
+    let (disk, server) = (SimulatedDisk::default(), down());
+    killed_with(&disk, with_key(&server.url, 1), 0..3);
+    killed_with(&disk, spooling(&server.url), 3..6);
+    let files = disk.files();
+    let server = Server::replying([]);
+    let harness = Harness::on_disk(with_key(&server.url, 2), &disk);
+    harness.listen_to(Level::Info);
+    harness.pass(Duration::from_secs(600));
+    let stats = harness.stats();
+    assert_eq!((stats.recovered, stats.locked, stats.orphans), (3, 1, Some(0)));
+    let said = harness.lines().iter().filter(|line| line.contains("encrypted with a key")).count();
+    assert_eq!(said, 1);
+    let kept: Vec<_> = disk.files().into_iter().filter(|file| files.contains(file)).collect();
+    assert_eq!(kept.len(), 1, "{kept:?}");
 }

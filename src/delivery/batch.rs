@@ -205,6 +205,10 @@ mod tests {
         assert_eq!(at(1, 500_000, 0, None).due_at, Some(ms(2_000)));
         let spaced = at(15, 9, 0, Some(ms(1_990)));
         assert_eq!(spaced, Departure { due_at: Some(ms(2_015)), events: 2_500, bytes: 500_000 });
+        let sooner = Rules { flush_interval: ms(1_010), ..rules };
+        let waiting = Waiting { events: 15, bytes: 9, oldest: Some((5, ms(1_000))) };
+        let by_time = departure(waiting, sooner, 0, Some(ms(1_990)), ms(2_000));
+        assert_eq!(by_time.due_at, Some(ms(2_010)), "the oldest waits no longer for others");
         let few = at(3, 9, 0, Some(ms(1_990)));
         assert_eq!((few.due_at, few.events), (Some(ms(11_000)), 15), "whoever reaches flushAt is looked at");
     }
@@ -239,6 +243,14 @@ mod tests {
             assert!(parts.iter().all(|part| !part.entries().is_empty()));
             let even = batch.retain(|entry| entry.sequence % 2 == 0);
             assert_eq!(even.map_or(0, |even| even.entries().len() as u64), length / 2);
+            // Of a part, too.
+            for part in parts.iter().chain([&batch]) {
+                let rest = |count| {
+                    part.without_first(count).entries().iter().map(|entry| entry.sequence).collect::<Vec<_>>()
+                };
+                let all = rest(0);
+                assert_eq!((rest(1), rest(99)), (all[1..].to_vec(), Vec::new()));
+            }
         }
     }
 }

@@ -128,6 +128,9 @@ mod tests {
         assert_eq!(pause(None, Some("45")), Some(45));
         assert_eq!(pause(Some("10"), Some("45")), Some(45));
         assert_eq!(pause(None, Some("1784111777")), Some(1_784_111_777 - 784_111_777));
+        assert_eq!(pause(None, Some("999999999")), Some(999_999_999), "no date yet");
+        assert_eq!(pause(None, Some("1000000000")), Some(1_000_000_000 - 784_111_777));
+        assert_eq!(pause(None, Some("99999999999")), Some(u64::from(u32::MAX) - 784_111_777));
         for garbage in ["", "soon", "-5", "1.5", "99999999999999999999999"] {
             assert_eq!(pause(Some(garbage), Some(garbage)), None, "{garbage}");
         }

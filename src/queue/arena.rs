@@ -118,4 +118,25 @@ mod tests {
         assert_eq!(arena.write(&[&event]).len(), event.len());
         assert_eq!(arena.keep(), event);
     }
+
+    #[test]
+    fn a_few_chunks_stay_for_the_next_burst_and_none_for_a_rest() {
+        let mut arena = Arena::default();
+        let event = vec![b'x'; CHUNK_BYTES];
+        let kept: Vec<_> = (0..10)
+            .map(|_| {
+                arena.write(&[&event]);
+                arena.keep()
+            })
+            .collect();
+        assert_eq!(arena.full.len(), 9);
+        arena.trim(false);
+        assert_eq!(arena.full.len(), SPARE_CHUNKS);
+        arena.write(&[b"not kept yet"]);
+        arena.trim(true);
+        assert_eq!((arena.full.len(), arena.keep().as_ref()), (0, b"not kept yet".as_slice()));
+        arena.trim(true);
+        assert_eq!(arena.current.capacity(), 0);
+        assert!(kept.iter().all(|bytes| *bytes == event));
+    }
 }

@@ -129,6 +129,7 @@ mod tests {
         for item in 0..2_000_u64 {
             fifo.push(item * 2);
         }
+        assert_eq!(fifo.blocks.len(), 4, "blocks are filled before another is begun");
         assert_eq!(
             (0..700).map(|_| fifo.pop().unwrap()).collect::<Vec<_>>(),
             (0..700).map(|n| n * 2).collect::<Vec<_>>()
@@ -147,5 +148,8 @@ mod tests {
         assert_eq!((fifo.len(), fifo.front(), fifo.back()), (50, Some(&2_700), Some(&2_798)));
         while fifo.pop().is_some() {}
         assert!(fifo.len() == 0 && fifo.front().is_none());
+        assert!(fifo.spare.is_some());
+        fifo.trim();
+        assert!(fifo.spare.is_none() && fifo.blocks.capacity() == 0, "nothing is kept for a rest");
     }
 }

@@ -214,7 +214,7 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::queue::Tracking;
+    use crate::queue::{Place, Tracking};
     use proptest::prelude::*;
 
     fn entry(sequence: u64, size: usize) -> Entry {
@@ -261,6 +261,47 @@ mod tests {
         assert_eq!(taken, [5, 6, 7, 8, 9]);
         assert_eq!((queue.charged(), queue.waiting_bytes(), queue.len(), queue.awaited()), before);
         assert!(queue.take_back(5).is_empty());
+    }
+
+    #[test]
+    fn what_goes_with_a_segment_leaves_no_trace_and_takes_nothing_else() {
+        let mut queue = Queue::new(10_000, Overflow::DropOldest);
+        queue.push(entry(1, 10));
+        for sequence in 2..=9 {
+            let place = Place { segment: if sequence < 8 { 1 } else { 2 }, sequence };
+            queue.push(Entry { place: Some(place), ..entry(sequence, 10) });
+        }
+        let taken: Vec<_> = queue.take_of(1, 6).iter().map(|entry| entry.sequence).collect();
+        assert_eq!(taken, [2, 3, 4, 5, 6, 7]);
+        assert_eq!((queue.len(), queue.awaited(), queue.newest()), (3, 1, 9));
+        assert_eq!((queue.charged(), queue.waiting_bytes()), (3 * entry(0, 10).cost(), 30));
+        assert!(queue.take_of(1, 6).is_empty());
+    }
+
+    #[test]
+    fn the_newest_and_the_next_are_found_in_either_lane() {
+        let mut queue = Queue::new(10_000, Overflow::DropNewest);
+        assert_eq!(queue.newest(), 0);
+        assert!(queue.first_from(0).is_none());
+        let mut newest = Vec::new();
+        for sequence in [2, 3, 5, 6, 7] {
+            queue.push(entry(sequence, 10));
+            newest.push(queue.newest());
+        }
+        assert_eq!(newest, [2, 3, 5, 6, 7]);
+        let found: Vec<_> = (1..=8).map(|from| queue.first_from(from).map(|entry| entry.sequence)).collect();
+        let expected = [Some(2), Some(2), Some(3), Some(5), Some(5), Some(6), Some(7), None];
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn what_is_kept_elsewhere_is_charged_until_it_is_released() {
+        let mut queue = Queue::new(100, Overflow::DropOldest);
+        queue.charge(60);
+        assert_eq!((queue.charged(), queue.room()), (60, 40));
+        assert!(!queue.make_room(41, |_| ()), "nothing that could go");
+        queue.release(60);
+        assert_eq!(queue.room(), 100);
     }
 
     #[test]

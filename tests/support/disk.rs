@@ -43,6 +43,7 @@ struct State {
     locked: BTreeMap<PathBuf, u64>,
     last_lock: u64,
     fault: Fault,
+    file_syncs: u64,
 }
 
 /// The disk. Clones are the same disk.
@@ -94,6 +95,11 @@ impl SimulatedDisk {
     /// All files but locks, by name.
     pub fn files(&self) -> Vec<PathBuf> {
         self.state().files.keys().filter(|path| !path.ends_with(LOCK_FILE)).cloned().collect()
+    }
+
+    /// How often a file was made safe from a power loss.
+    pub fn file_syncs(&self) -> u64 {
+        self.state().file_syncs
     }
 
     /// The content of a file.
@@ -322,7 +328,11 @@ impl LogFile for SimulatedFile {
     }
 
     fn sync(&self) -> Result<()> {
-        let fault = self.disk.state().fault;
+        let fault = {
+            let mut state = self.disk.state();
+            state.file_syncs += 1;
+            state.fault
+        };
         check(fault)?;
         let mut content = self.inode.lock().unwrap();
         if fault == Fault::Sync {

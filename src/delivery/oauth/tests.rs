@@ -310,3 +310,17 @@ fn nothing_shows_the_key() {
     let shown = format!("{:?}", config());
     assert!(shown.contains("[redacted]") && !shown.contains("PRIVATE"), "{shown}");
 }
+
+#[test]
+fn rate_limits_last_from_the_first_of_them_until_another_answer() {
+    let mut bench = Bench::new();
+    let limit = answer(429, &[("retry-after", "10")], "");
+    for seconds in [5, 20, 40] {
+        bench.seconds = seconds;
+        assert!(matches!(bench.ask(&limit), Outcome::Throttled(_, 429)));
+        assert_eq!(bench.tokens.limited_since(), Some(Duration::from_secs(5)));
+    }
+    bench.seconds = 60;
+    bench.ask(&answer(500, &[], ""));
+    assert_eq!(bench.tokens.limited_since(), None);
+}

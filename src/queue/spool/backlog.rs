@@ -169,4 +169,27 @@ mod tests {
         backlog.push(Unread { first_on_disk: 300, ..unread(1, 8, 1) });
         assert_eq!(backlog.front(), Some(unread(1, 6, 2)));
     }
+
+    #[test]
+    fn what_is_taken_back_is_cut_where_it_begins() {
+        let mut backlog = Backlog::default();
+        backlog.push(unread(1, 6, 4));
+        backlog.push(unread(2, 10, 3));
+        assert!(backlog.take_back(13).is_empty());
+        assert_eq!(backlog.take_back(10), [unread(2, 10, 3)]);
+        backlog.push(unread(2, 10, 3));
+        // What is before the cut stays, and the search for the rest begins where the stretch does.
+        let behind = Unread { offset: 60, ..unread(1, 8, 2) };
+        assert_eq!(backlog.take_back(8), [unread(2, 10, 3), behind]);
+        assert_eq!((backlog.events(), backlog.front()), (2, Some(unread(1, 6, 2))));
+        assert_eq!(backlog.take_back(1), [unread(1, 6, 2)]);
+        assert!(backlog.is_empty());
+        backlog.check(|_| true);
+    }
+
+    #[test]
+    fn a_stretch_covers_what_is_in_it() {
+        let stretch = unread(1, 6, 2);
+        assert_eq!([5, 6, 7, 8].map(|sequence| stretch.covers(sequence)), [false, true, true, false]);
+    }
 }

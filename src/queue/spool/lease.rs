@@ -115,10 +115,11 @@ fn is_acknowledgement_file(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::sync::{Arc, Barrier};
 
-    use super::{Disk as _, Lease, Rng};
+    use super::{Disk as _, Lease, Rng, acknowledgement_file, segment_number, segment_path};
     use crate::queue::spool::disk::system::SystemDisk;
 
     /// Whoever tidies up takes every directory that nobody has locked yet for an orphan.
@@ -167,5 +168,33 @@ mod tests {
         // Nothing stays behind.
         assert!(SystemDisk.list(&directory).unwrap().is_empty());
         std::fs::remove_dir(&directory).unwrap();
+    }
+
+    #[test]
+    fn a_directory_stays_while_somebody_may_want_what_is_in_it() {
+        let directory = std::env::temp_dir().join(format!("companion-segment-{}", uuid::Uuid::new_v4()));
+        for (extension, stays) in [("seg", true), ("corrupt", true), ("ack", false)] {
+            let lease = Lease::create(&SystemDisk, &directory, &mut Rng::new()).unwrap();
+            let path = lease.path.clone();
+            std::fs::write(path.join("0000000000000001").with_extension(extension), b"kept").unwrap();
+            lease.remove(&SystemDisk);
+            assert_eq!(path.exists(), stays, "{extension}");
+        }
+        std::fs::remove_dir_all(&directory).unwrap();
+    }
+
+    #[test]
+    fn files_are_named_by_numbers_that_sort() {
+        let path = segment_path(Path::new("/spool"), 0x1f);
+        assert_eq!(path, Path::new("/spool/000000000000001f.seg"));
+        assert_eq!(acknowledgement_file(&path), Path::new("/spool/000000000000001f.ack"));
+        for (name, number) in [
+            ("000000000000001f.seg", Some(0x1f)),
+            ("000000000000001f.ack", None),
+            ("1f.seg", None),
+            ("000000000000001g.seg", None),
+        ] {
+            assert_eq!(segment_number(name), number, "{name}");
+        }
     }
 }

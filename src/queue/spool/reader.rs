@@ -157,8 +157,44 @@ mod tests {
     }
 
     #[test]
+    fn no_more_is_counted_as_lost_than_there_was_room_for() {
+        // Sequences are missing where others were written in between.
+        let mut bytes = [bytes_of(1, b"{}"), bytes_of(2, b"{}"), bytes_of(100, b"{}")].concat();
+        let length = bytes.len() / 3;
+        bytes[length + 4] ^= 1;
+        let damaged = Scan::new(&bytes, true).nth(1).unwrap();
+        assert_eq!(damaged, Found::Damaged { bytes: length, records: 1 });
+    }
+
+    #[test]
     fn a_chunk_stops_at_what_may_only_be_cut_off() {
         let bytes = segment(3);
         assert_eq!(Scan::new(&bytes[..bytes.len() - 1], false).count(), 2);
+    }
+
+    #[test]
+    fn an_end_that_was_cut_short_is_told_from_one_that_is_damaged() {
+        let sound = segment(2);
+        let length = sound.len() / 2;
+        for end in length + 1..2 * length {
+            let last = Scan::new(&sound[..end], true).last();
+            assert_eq!(last, Some(Found::Torn { bytes: end - length }));
+        }
+        let mut damaged = sound;
+        damaged[2 * length - 1] ^= 1;
+        let last = Scan::new(&damaged, true).last();
+        assert_eq!(last, Some(Found::Damaged { bytes: length, records: 1 }));
+    }
+
+    #[test]
+    fn damage_within_a_chunk_is_passed_over_when_no_record_can_reach_beyond_it() {
+        let mut bytes = bytes_of(1, b"{}");
+        let length = bytes.len();
+        bytes[length - 1] ^= 1;
+        bytes.extend(bytes_of(2, &vec![b'x'; MAX_PAYLOAD]));
+        assert_eq!(Scan::new(&bytes[..bytes.len() - length], false).next(), None, "read more of it");
+        let found: Vec<_> = Scan::new(&bytes, false).take(2).collect();
+        assert_eq!(found[0], Found::Damaged { bytes: length, records: 1 });
+        assert!(matches!(found[1], Found::Record { offset, .. } if offset == length));
     }
 }

@@ -92,3 +92,72 @@ fn settled(acknowledgements: &[u8]) -> BTreeMap<u64, u64> {
     }
     merged
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::queue::spool::record::{Header, Record};
+
+    /// Of one record.
+    const LENGTH: u64 = 27;
+
+    /// A segment of these records, the later the sequence, the earlier accepted.
+    fn segment(sequences: &[u64]) -> Vec<u8> {
+        let mut bytes = Header { number: 1, created_at: 0, key_id: [0; 8] }.encode();
+        for sequence in sequences {
+            let record =
+                Record { sequence: *sequence, accepted_at: 1_000 - sequence, flags: 0, payload: b"{}" };
+            bytes.extend_from_slice(&record.prefix());
+            bytes.extend_from_slice(record.payload);
+        }
+        bytes
+    }
+
+    fn acknowledgements(ranges: &[(u64, u64)]) -> Vec<u8> {
+        ranges.iter().flat_map(|&(first, last)| Acknowledgement { first, last }.encode()).collect()
+    }
+
+    fn stretch(first_on_disk: u64, length: u64, index: u64) -> Stretch {
+        Stretch { first_on_disk, length, offset: HEADER_LENGTH as u64 + index * LENGTH }
+    }
+
+    #[test]
+    fn what_is_not_settled_is_found_in_stretches() {
+        let survey = survey(&segment(&[1, 2, 3, 4, 7, 8]), &acknowledgements(&[(2, 2)]));
+        assert_eq!(survey.stretches, [stretch(1, 1, 0), stretch(3, 2, 2), stretch(7, 2, 4)]);
+        assert_eq!((survey.sound, survey.damaged, survey.torn, survey.oldest_at), (6, 0, 0, 992));
+    }
+
+    #[test]
+    fn acknowledgements_may_overlap_and_come_in_any_order() {
+        let records = segment(&[1, 2, 3, 4, 5, 6, 7, 8]);
+        for ranges in [&[(6, 6), (1, 7), (3, 4)][..], &[(3, 5), (1, 3), (5, 7)], &[(1, 3), (4, 7), (4, 4)]] {
+            let survey = survey(&records, &acknowledgements(ranges));
+            assert_eq!(survey.stretches, [stretch(8, 1, 7)], "{ranges:?}");
+        }
+    }
+
+    #[test]
+    fn the_last_correction_holds_for_what_is_not_settled() {
+        let records = segment(&[1, 2, 3]);
+        let mut noted = acknowledgements(&[(3, 3)]);
+        for milliseconds in [5_000, -500] {
+            noted.extend(Acknowledgement::correction(milliseconds).encode());
+        }
+        let open = survey(&records, &noted);
+        assert_eq!((open.correction, open.oldest_at, open.stretches.len()), (-500, 498, 1));
+        noted.extend(acknowledgements(&[(1, 2)]));
+        let settled = survey(&records, &noted);
+        assert_eq!((settled.stretches.len(), settled.sound, settled.oldest_at), (0, 3, u64::MAX));
+    }
+
+    #[test]
+    fn damage_and_a_torn_end_are_counted() {
+        let mut bytes = segment(&[1, 2, 3, 4, 5]);
+        let second = HEADER_LENGTH + 27;
+        bytes[second + 4] ^= 1;
+        bytes.truncate(bytes.len() - 7);
+        let survey = survey(&bytes, &[]);
+        assert_eq!((survey.sound, survey.damaged, survey.torn), (3, 1, 20));
+    }
+}
