@@ -39,7 +39,7 @@ const isLetter = ({ path }) => path.split(sep).includes('dead');
 
 /** Leaves one of each kind of file: a segment, its acknowledgements, a dead letter, a lock. */
 const leaveAll = async ({ make, wait, argument: { umask, secret, spool } }) => {
-  const { readFileSync, readdirSync } = await import('node:fs');
+  const files = await import('node:fs');
   process.umask(umask);
   const analytics = make({ flushAt: 1, maxConcurrentRequests: 4 });
   for (const messageId of ['stays', 'refused', 'goes'])
@@ -50,8 +50,8 @@ const leaveAll = async ({ make, wait, argument: { umask, secret, spool } }) => {
   });
   // That is noted on disk a moment later: ranges of two numbers, with a checksum.
   await wait(() => {
-    const files = readdirSync(spool, { recursive: true }).filter((name) => name.endsWith('.ack'));
-    const bytes = Buffer.concat(files.map((name) => readFileSync(`${spool}/${name}`)));
+    const notes = files.readdirSync(spool, { recursive: true }).filter((name) => name.endsWith('.ack'));
+    const bytes = Buffer.concat(notes.map((name) => files.readFileSync(`${spool}/${name}`)));
     let noted = 0n;
     for (let at = 0; at < bytes.length; at += 20)
       noted += bytes.readBigUInt64LE(at + 8) - bytes.readBigUInt64LE(at) + 1n;

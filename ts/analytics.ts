@@ -280,13 +280,12 @@ export class Analytics extends Emitter<AnalyticsEvents> {
         throw error;
       }
       // A getter or toJSON() of the caller's threw.
-      const told = this.#refusals.telling(type, params);
-      return this.#refusals.refuse('not_serializable', notSerializable(params), told, settlement);
+      const problem = notSerializable(params);
+      return this.#refusals.refuseCall('not_serializable', problem, [type, params], settlement);
     }
     const problem = callbackProblem(settlement);
-    if (problem !== undefined) {
-      return this.#refusals.refuse('invalid', problem, this.#refusals.telling(type, message), settlement);
-    }
+    if (problem !== undefined)
+      return this.#refusals.refuseCall('invalid', problem, [type, message], settlement);
     // The engine would write the time of the machine.
     if (isDateReplaced()) message.timestamp ??= new Date();
     if (this.#closed || !this.#departure.takes()) return this.#refusals.afterClose(type, message, settlement);
@@ -311,12 +310,8 @@ export class Analytics extends Emitter<AnalyticsEvents> {
       const copy = settlement === undefined ? undefined : this.#copy(type, message, settlement);
       text = JSON.stringify(copy ?? message);
     } catch {
-      return this.#refusals.refuse(
-        'not_serializable',
-        notSerializable(message),
-        telling(type, message),
-        settlement,
-      );
+      const told = telling(type, message);
+      return this.#refusals.refuse('not_serializable', notSerializable(message), told, settlement);
     }
     if (isPlain) this.#held.begin();
     const flags = flagsOf(type, message, settlement) + (isPlain ? FLAG.held : 0);
@@ -367,7 +362,7 @@ export class Analytics extends Emitter<AnalyticsEvents> {
   #detour(type: SegmentEventType, message: Message, settlement?: Settlement): boolean {
     const problem = problemOf(type, message);
     if (problem !== undefined)
-      return this.#refusals.refuse('invalid', problem, this.#refusals.telling(type, message), settlement);
+      return this.#refusals.refuseCall('invalid', problem, [type, message], settlement);
     message.messageId ??= randomUUID();
     message.timestamp ??= new Date();
     let text: string;
@@ -377,12 +372,8 @@ export class Analytics extends Emitter<AnalyticsEvents> {
       text = JSON.stringify(copy);
       event = eventWith(type, copy);
     } catch {
-      return this.#refusals.refuse(
-        'not_serializable',
-        notSerializable(message),
-        this.#refusals.telling(type, message),
-        settlement,
-      );
+      const unreadable = notSerializable(message);
+      return this.#refusals.refuseCall('not_serializable', unreadable, [type, message], settlement);
     }
     try {
       event = this.#redact?.(event) ?? event;
@@ -395,12 +386,8 @@ export class Analytics extends Emitter<AnalyticsEvents> {
       return this.#enqueueEvent(event, type, settlement, true);
     // What plugins hold on to is bounded like what the engine holds.
     if (this.#passages.length + text.length > this.#maxQueueBytes) {
-      return this.#refusals.refuse(
-        'queue_full',
-        refusalError('queue_full', text),
-        telling(type, event),
-        settlement,
-      );
+      const told = telling(type, event);
+      return this.#refusals.refuse('queue_full', refusalError('queue_full', text), told, settlement);
     }
     this.#passages.begin(new Context(event), type, text.length, settlement);
     return true;

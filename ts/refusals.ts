@@ -49,6 +49,16 @@ export class Refusals {
     return this.#report(error, told, settlement);
   }
 
+  /** The same for a call as it was made: nobody has looked at what must not be kept. */
+  refuseCall(
+    refusal: Refusal,
+    error: AnalyticsError,
+    [type, source]: readonly [SegmentEventType, object],
+    settlement?: Settlement,
+  ): false {
+    return this.refuse(refusal, error, () => this.eventOf(type, source), settlement);
+  }
+
   /** The engine has refused it, and counted that. */
   byEngine(number: number, text: string, told: Told, settlement?: Settlement): false {
     const refusal = REFUSALS[number - 1] ?? 'malformed';
@@ -73,11 +83,6 @@ export class Refusals {
     } catch {
       return eventOf(type, {});
     }
-  }
-
-  /** The same for later. */
-  telling(type: SegmentEventType, source: object): Told {
-    return () => this.eventOf(type, source);
   }
 
   #report(error: AnalyticsError, told: Told, settlement?: Settlement): false {
