@@ -30,6 +30,16 @@ fn commits(harness: &Harness) -> Vec<(bool, u64)> {
     harness.notices().into_iter().filter_map(commit).collect()
 }
 
+/// Of many events most are on disk alone, and the first request holds up all others.
+fn with_little_memory(url: &str) -> Options {
+    Options {
+        max_queue_bytes: Some(65_536.0),
+        max_concurrent_requests: Some(1.0),
+        http_request_timeout: Some(300_000.0),
+        ..spooling(url, Durability::Process)
+    }
+}
+
 #[test]
 fn an_event_is_committed_although_nothing_is_to_be_sent() {
     let server = Server::replying([]);
@@ -82,12 +92,7 @@ fn a_deleted_file_is_noticed_and_written_again_although_nothing_is_to_be_sent() 
 #[test]
 fn what_was_on_a_deleted_disk_alone_is_counted_as_lost() {
     let (server, disk) = (Server::replying([Reply::Hang, Reply::Hang]), SimulatedDisk::default());
-    let small = Options {
-        max_queue_bytes: Some(65_536.0),
-        max_concurrent_requests: Some(1.0),
-        http_request_timeout: Some(300_000.0),
-        ..spooling(&server.url, Durability::Process)
-    };
+    let small = with_little_memory(&server.url);
     let harness = Harness::on_disk(small, &disk);
     harness.track_many(2_000);
     harness.track_and_wait(2_000);
@@ -204,12 +209,7 @@ fn a_file_that_could_not_be_committed_goes_when_all_of_it_is_written_elsewhere()
 #[test]
 fn an_event_that_is_damaged_on_disk_before_it_is_read_is_counted_as_lost() {
     let (server, disk) = (Server::replying([Reply::Hang]), SimulatedDisk::default());
-    let small = Options {
-        max_queue_bytes: Some(65_536.0),
-        max_concurrent_requests: Some(1.0),
-        http_request_timeout: Some(300_000.0),
-        ..spooling(&server.url, Durability::Process)
-    };
+    let small = with_little_memory(&server.url);
     let harness = Harness::on_disk(small, &disk);
     harness.track_many(2_000);
     let files = disk.files();
