@@ -6,7 +6,7 @@ import { nodeTrust } from './trust.js';
 
 const {
   NativeClient,
-  checkOptions,
+  checkOptions: checkNatively,
   drainClients,
   enqueue,
   exportSegment,
@@ -192,7 +192,7 @@ class NativeEngine extends NativeClient implements Engine {
 
 let hasTrust = false;
 
-/** Like Node, once; but who loads the package and makes no client waits for no file. */
+/** Like Node, once; but who loads the package and makes no client waits for no file. Before the engine's first connections. */
 function tellTrust(): void {
   if (hasTrust) return;
   hasTrust = true;
@@ -200,10 +200,15 @@ function tellTrust(): void {
   if (trust !== undefined) trustForProcess(trust.pem, !trust.isInstead);
 }
 
+/** What is wrong with options, as far as the engine has to know them; null for nothing. */
+export function checkOptions(options: string): OptionProblem | null {
+  tellTrust();
+  return checkNatively(options);
+}
+
 /** @throws AnalyticsError `ERR_RESOURCES` when the machine refuses the engine a thread or descriptors */
 export const startNative: StartEngine = (...settings) => {
   try {
-    tellTrust();
     return new NativeEngine(...settings);
   } catch (error) {
     const { code, message } = error as { code?: unknown; message?: unknown };
@@ -216,7 +221,6 @@ export const startNative: StartEngine = (...settings) => {
 };
 
 export {
-  checkOptions,
   drainClients,
   exportSegment,
   identifyCustomer,
